@@ -36,7 +36,7 @@ urls=$(deploy/services.sh env)
 eval "$urls"
 
 prepare_peers() {
-    say "installing the independent clients (npm: baileys, amqplib, openapi-typescript, playwright-core, axe-core; pip: pika, schemathesis, openapi-python-client, moto)"
+    say "installing the independent clients (npm: baileys, amqplib, openapi-typescript, modelina, playwright-core, axe-core; pip: pika, schemathesis, openapi-python-client, datamodel-code-generator, moto)"
     for d in tests/interop tests/publishers tests/clients tests/page; do
         if [ ! "$d/node_modules/.package-lock.json" -nt "$d/package-lock.json" ]; then
             npm ci --prefix "$d" --no-audit --no-fund --loglevel=error

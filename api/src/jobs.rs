@@ -175,6 +175,7 @@ pub fn failure(code: FailureCode, message: String) -> Problem {
         FailureCode::LookUpLimit => Code::LookUpLimit,
         FailureCode::Busy => Code::SessionBusy,
         FailureCode::UnknownMessage => Code::MessageNotFound,
+        FailureCode::UnknownCall => Code::CallNotFound,
         FailureCode::Gone => Code::MediaGone,
         FailureCode::Internal => Code::Internal,
     };

@@ -3,6 +3,7 @@
 //! It knows the workers only through the broker and the database: what it asks of them is a job.
 
 pub mod app;
+pub mod asyncapi;
 pub mod auth;
 pub mod doctor;
 pub mod downloads;

@@ -1,10 +1,10 @@
-//! Entry point of the HTTP process: `serve | migrate | doctor | openapi`.
+//! Entry point of the HTTP process: `serve | migrate | doctor | openapi | asyncapi`.
 
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use api::settings::Settings;
-use api::{doctor, openapi, serve};
+use api::{asyncapi, doctor, openapi, serve};
 use clap::{Parser, Subcommand};
 use shared::config::{Database, Env};
 use shared::store::Store;
@@ -32,6 +32,8 @@ enum Command {
     Doctor,
     /// Print the OpenAPI document.
     Openapi,
+    /// Print the AsyncAPI document of jobs and events.
+    Asyncapi,
 }
 
 #[tokio::main]
@@ -41,6 +43,10 @@ async fn main() -> ExitCode {
         Command::Migrate => migrate().await,
         Command::Doctor => return examine().await,
         Command::Openapi => print_document(),
+        Command::Asyncapi => {
+            say(asyncapi::DOCUMENT.trim_end());
+            Ok(())
+        }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

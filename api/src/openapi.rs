@@ -8,10 +8,11 @@ use serde_json::{Value, json};
 use shared::event::RestrictionKind;
 use shared::id::{DeliveryId, QueueId, ScheduleName, StanzaId, Token, WebhookId};
 use shared::job::{
-    ChatActionJob, ChatId, DryRunAnswer, Duplicates, Forgotten, GroupAnswer, GroupJob, LogoutJob, Misfire,
-    NumberAnswer, NumbersJob, PasskeyAnswerJob, ProfileAnswer, ProfileJob, QueuePatch, Reading, ScheduleBody,
-    SendBody, SessionUpdateJob,
+    ChatActionJob, ChatId, DryRunAnswer, Duplicates, Forgotten, GroupAnswer, GroupJob, HistoryAsked, HistoryBody, LogoutJob,
+    Misfire, NumberAnswer, NumbersJob, PasskeyAnswerJob, ProfileAnswer, ProfileJob, QueuePatch, Reading,
+    ScheduleBody, SendBody, SessionUpdateJob,
 };
+use shared::schema::plain_choices;
 use shared::store::deliveries::DeliveryState;
 use shared::store::queues::QueueState;
 use shared::store::recipients::RecipientState;
@@ -31,8 +32,8 @@ use crate::v1::pairing::PairingCodeRequest;
 use crate::v1::retry::RetryBody;
 use crate::v1::sessions::NewSession;
 use crate::v1::{
-    adopt, chats, commands, control, deliveries, dry_run, export, groups, kept, listing, look_up, media,
-    messages, numbers, pairing, passkey, people, profile, queues, retry, schedules, sessions, uploads,
+    adopt, calls, chats, commands, control, deliveries, dry_run, export, groups, kept, listing, look_up,
+    media, messages, numbers, pairing, passkey, people, profile, queues, retry, schedules, sessions, uploads,
     webhooks,
 };
 use crate::{legacy, schema};
@@ -44,7 +45,7 @@ use crate::{legacy, schema};
         sessions::create, sessions::list, sessions::show, sessions::update, sessions::delete,
         pairing::qr, pairing::pairing_code,
         control::start, control::stop, control::restart, control::logout,
-        groups::act, profile::act,
+        groups::act, profile::act, calls::reject,
         numbers::show, numbers::look_up, numbers::block, numbers::unblock,
         passkey::answer, passkey::confirm, passkey::cancel,
         messages::create, messages::create_anywhere, look_up::show, dry_run::dry_run, media::download,
@@ -53,7 +54,7 @@ use crate::{legacy, schema};
         commands::change, listing::list_all, export::csv, retry::retry, adopt::adopt,
         webhooks::create, webhooks::list, webhooks::show, webhooks::update, webhooks::delete,
         deliveries::list, deliveries::show, deliveries::replay, deliveries::replay_all, deliveries::test,
-        chats::list, chats::act, chats::show, chats::forget, kept::of_chat, kept::search, people::contacts, people::forget_person,
+        chats::list, chats::act, chats::show, chats::forget, chats::history, kept::of_chat, kept::search, people::contacts, people::forget_person,
         schedules::create, schedules::list, schedules::show, schedules::delete,
         legacy::create_instance, legacy::delete_credential, legacy::send_text, legacy::media::send_media,
         legacy::sends::buttons, legacy::sends::template, legacy::sends::list, legacy::sends::reaction, legacy::sends::delete,
@@ -105,6 +106,8 @@ pub fn document() -> Value {
     generator.subschema_for::<ChatId>();
     generator.subschema_for::<ChatActionJob>();
     generator.subschema_for::<Forgotten>();
+    generator.subschema_for::<HistoryBody>();
+    generator.subschema_for::<HistoryAsked>();
     generator.subschema_for::<StoreBody>();
     generator.subschema_for::<ProfileJob>();
     generator.subschema_for::<ProfileAnswer>();
@@ -128,7 +131,7 @@ pub fn document() -> Value {
     generator.subschema_for::<SchedulerBody>();
     generator.subschema_for::<StopBody>();
     for (name, mut schema) in generator.take_definitions(true) {
-        schema::plain_choices(&mut schema);
+        plain_choices(&mut schema);
         document["components"]["schemas"][name] = schema;
     }
     let operations = document["paths"].as_object_mut().into_iter().flatten();

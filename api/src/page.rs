@@ -1,11 +1,11 @@
-//! The page at `/` and the document's page at `/docs`: files that are part of the program, and the headers that go with
+//! The page at `/` and the documents' pages at `/docs` and `/docs/events`: files that are part of the program, and the headers that go with
 //! them.
 //!
 //! Knows nothing of the API: the page asks it as any client does, with the key that its user types. The key is kept in the
 //! page's memory alone, so there is no cookie, nothing that another site could make a browser send, and the door of the
 //! API is the same for everybody.
 //!
-//! The files stand under a folder named by what is in all of them, so they may be kept for ever; the two pages that name
+//! The files stand under a folder named by what is in all of them, so they may be kept for ever; the pages that name
 //! the folder are asked for again each time.
 
 mod files;
@@ -38,13 +38,17 @@ const FOLDER_MARK: &str = "{folder}";
 /// Hexadecimal digits of the digest that the folder is named by.
 const FOLDER_DIGITS: usize = 16;
 
-/// The routes of the page, its files, and the document's page. None of them needs the key.
+/// The routes of the page, its files, and the documents' pages. None of them needs the key.
 pub fn routes() -> Router {
     Router::new()
         .route("/", get(async |headers: HeaderMap| page("index.html", &headers)))
         .route(
             "/docs",
             get(async |headers: HeaderMap| page("docs.html", &headers)),
+        )
+        .route(
+            "/docs/events",
+            get(async |headers: HeaderMap| page("events.html", &headers)),
         )
         .route("/page/{folder}/{*file}", get(file))
 }

@@ -57,6 +57,8 @@ pub enum Code {
     ScheduleTaken,
     /// No message of the session has this id.
     MessageNotFound,
+    /// No such call rings.
+    CallNotFound,
     /// No webhook has this id.
     WebhookNotFound,
     /// Nothing is sent to this webhook until it is enabled again.
@@ -166,6 +168,7 @@ impl Code {
             Self::ScheduleNotFound => ("schedule_not_found", 404, "No such schedule"),
             Self::ScheduleTaken => ("schedule_taken", 409, "The id belongs to another schedule"),
             Self::MessageNotFound => ("message_not_found", 404, "No such message"),
+            Self::CallNotFound => ("call_not_found", 404, "No such call"),
             Self::WebhookNotFound => ("webhook_not_found", 404, "No such webhook"),
             Self::WebhookDisabled => ("webhook_disabled", 409, "The webhook is disabled"),
             Self::DeliveryNotFound => ("delivery_not_found", 404, "No such delivery"),

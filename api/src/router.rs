@@ -19,7 +19,7 @@ use crate::auth::Scheme;
 use crate::extract::MAX_BODY_BYTES;
 use crate::observe::ObserveLayer;
 use crate::problem::{Code, Problem};
-use crate::{idempotency, legacy, openapi, page, v1};
+use crate::{asyncapi, idempotency, legacy, openapi, page, v1};
 
 /// How long a browser may remember the answer to a preflight request.
 const PREFLIGHT_AGE: Duration = Duration::from_secs(3600);
@@ -46,6 +46,7 @@ pub fn router(app: Arc<App>, origins: &[HeaderValue], admin: Router) -> Router {
         .nest("/v1", v1)
         .nest("/api/whatsapp", legacy)
         .route("/v1/openapi.json", get(async || Json(openapi::document())))
+        .route("/v1/asyncapi.json", get(asyncapi::show))
         .with_state(app)
         .merge(page::routes())
         .merge(admin)

@@ -2,6 +2,8 @@
 //!
 //! Written and read a piece at a time. Knows a file by its id alone; what is known of it besides stands in the database.
 
+mod bucket;
+
 use std::convert::Infallible;
 use std::fmt;
 use std::path::PathBuf;
@@ -17,6 +19,7 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ClientConfigKey, ObjectStore, ObjectStoreExt as _, RetryConfig, WriteMultipart};
 
+use self::bucket::BucketUpload;
 use crate::id::MediaId;
 
 /// Bytes that are written to a folder at a time.
@@ -38,7 +41,14 @@ const RETRIES_FOR: Duration = Duration::from_secs(10);
 pub struct FileStore {
     store: Arc<dyn ObjectStore>,
     prefix: Path,
-    chunk_bytes: usize,
+    at: Whereabouts,
+}
+
+/// What of a store depends on where it is.
+#[derive(Clone)]
+enum Whereabouts {
+    Folder(Arc<PathBuf>),
+    Bucket(Arc<AmazonS3>),
 }
 
 impl fmt::Debug for FileStore {
@@ -104,23 +114,22 @@ impl FileStore {
     /// # Errors
     /// [`FileStoreError::Unavailable`] with what is the matter.
     pub fn open(place: &StorePlace) -> Result<Self, FileStoreError> {
-        let (store, prefix, chunk_bytes): (Arc<dyn ObjectStore>, &str, usize) = match place {
+        let (store, prefix, at): (Arc<dyn ObjectStore>, &str, Whereabouts) = match place {
             StorePlace::Folder(folder) => {
                 let made = std::fs::create_dir_all(folder);
                 made.map_err(|error| FileStoreError::Unavailable(error.to_string()))?;
                 // What is answered for is on the disk.
                 let store = LocalFileSystem::new_with_prefix(folder)?.with_fsync(true);
-                (Arc::new(store), "", FOLDER_CHUNK_BYTES)
+                (Arc::new(store), "", Whereabouts::Folder(Arc::new(folder.clone())))
             }
-            StorePlace::Bucket { name, prefix } => (Arc::new(bucket(name)?), prefix, BUCKET_CHUNK_BYTES),
+            StorePlace::Bucket { name, prefix } => {
+                let bucket = Arc::new(bucket(name)?);
+                (Arc::clone(&bucket) as _, prefix, Whereabouts::Bucket(bucket))
+            }
         };
         let prefix = Path::parse(prefix);
         let prefix = prefix.map_err(|error| FileStoreError::Unavailable(error.to_string()))?;
-        Ok(Self {
-            store,
-            prefix,
-            chunk_bytes,
-        })
+        Ok(Self { store, prefix, at })
     }
 
     /// Begins a file. Nobody sees it before it is finished.
@@ -128,11 +137,46 @@ impl FileStore {
     /// # Errors
     /// [`FileStoreError::Unavailable`].
     pub async fn begin(&self, id: MediaId) -> Result<FileWriter, FileStoreError> {
-        let upload = self.store.put_multipart(&self.path(id)).await?;
-        Ok(FileWriter(WriteMultipart::new_with_chunk_size(
-            upload,
-            self.chunk_bytes,
-        )))
+        let path = self.path(id);
+        Ok(match &self.at {
+            Whereabouts::Folder(_) => FileWriter {
+                upload: None,
+                parts: WriteMultipart::new_with_chunk_size(
+                    self.store.put_multipart(&path).await?,
+                    FOLDER_CHUNK_BYTES,
+                ),
+            },
+            Whereabouts::Bucket(bucket) => {
+                let upload = BucketUpload::begin(bucket, path).await?;
+                FileWriter {
+                    upload: Some(upload.id().to_owned()),
+                    parts: WriteMultipart::new_with_chunk_size(Box::new(upload), BUCKET_CHUNK_BYTES),
+                }
+            }
+        })
+    }
+
+    /// Gives up a file that nobody finishes any more, which the store calls `upload` ([`FileWriter::upload`]).
+    ///
+    /// # Errors
+    /// [`FileStoreError::Unavailable`].
+    pub async fn give_up(&self, id: MediaId, upload: Option<&str>) -> Result<(), FileStoreError> {
+        match (&self.at, upload) {
+            (Whereabouts::Bucket(bucket), Some(upload)) => {
+                Ok(BucketUpload::give_up(bucket, &self.path(id), upload).await?)
+            }
+            (Whereabouts::Bucket(_), None) => Ok(()),
+            (Whereabouts::Folder(folder), _) => {
+                // So the library calls what it writes before it is whole.
+                let part = folder.join(format!("{id}#1"));
+                match tokio::fs::remove_file(part).await {
+                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                        Err(FileStoreError::Unavailable(error.to_string()))
+                    }
+                    _ => Ok(()),
+                }
+            }
+        }
     }
 
     /// What a file says, in pieces.
@@ -190,7 +234,10 @@ fn bucket(name: &str) -> Result<AmazonS3, FileStoreError> {
 }
 
 /// A file that is being written. Dropped unfinished it is nobody's; abort it to be rid of what was written.
-pub struct FileWriter(WriteMultipart);
+pub struct FileWriter {
+    upload: Option<String>,
+    parts: WriteMultipart,
+}
 
 impl fmt::Debug for FileWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -199,13 +246,18 @@ impl fmt::Debug for FileWriter {
 }
 
 impl FileWriter {
+    /// What the store calls it until it is whole, if it does: by that and its id it can be given up.
+    pub fn upload(&self) -> Option<&str> {
+        self.upload.as_deref()
+    }
+
     /// Takes the next piece, when there is room for it.
     ///
     /// # Errors
     /// [`FileStoreError::Unavailable`].
     pub async fn write(&mut self, piece: Bytes) -> Result<(), FileStoreError> {
-        self.0.wait_for_capacity(CHUNKS_AT_A_TIME).await?;
-        self.0.put(piece);
+        self.parts.wait_for_capacity(CHUNKS_AT_A_TIME).await?;
+        self.parts.put(piece);
         Ok(())
     }
 
@@ -214,13 +266,13 @@ impl FileWriter {
     /// # Errors
     /// [`FileStoreError::Unavailable`]: it is not there.
     pub async fn finish(self) -> Result<(), FileStoreError> {
-        self.0.finish().await?;
+        self.parts.finish().await?;
         Ok(())
     }
 
     /// It comes to nothing.
     pub async fn abort(self) {
-        if let Err(error) = self.0.abort().await {
+        if let Err(error) = self.parts.abort().await {
             tracing::warn!(%error, "what was written of a file could not be removed");
         }
     }
@@ -262,10 +314,17 @@ mod tests {
         let mut given_up = store.begin(id).await.unwrap();
         given_up.write(Bytes::from_static(b"x")).await.unwrap();
         given_up.abort().await;
-        assert!(
-            std::fs::read_dir(&folder).unwrap().next().is_none(),
-            "nothing is left"
-        );
+        let is_empty = || std::fs::read_dir(&folder).unwrap().next().is_none();
+        assert!(is_empty(), "nothing is left");
+        let mut killed = store.begin(id).await.unwrap();
+        killed.write(vec![7; 1 << 20].into()).await.unwrap();
+        // Nobody runs what comes at its end.
+        std::mem::forget(killed);
+        assert!(!is_empty());
+        for _ in 0..2 {
+            store.give_up(id, None).await.unwrap();
+            assert!(is_empty(), "it can be given up");
+        }
         std::fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -3,6 +3,8 @@
 //! This crate owns the only use of lapin ([`broker`]) and the only SQL ([`store`]). It knows nothing of
 //! HTTP routes and nothing of the WhatsApp protocol: those meet it in `api` and in `worker`.
 
+#[cfg(test)]
+mod asyncapi;
 mod body;
 pub mod broker;
 pub mod clock;
@@ -19,6 +21,7 @@ pub mod process;
 pub mod proxy;
 pub mod random;
 pub mod recipient;
+pub mod schema;
 pub mod seal;
 pub mod store;
 pub mod subscription;

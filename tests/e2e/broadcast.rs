@@ -80,8 +80,7 @@ async fn a_thousand_recipients_survive_a_worker_killed_twice() -> Result<()> {
         let prefix = format!("155500{index}");
         cluster.control.contacts(&contacts(&prefix, *share)).await?;
         let phone = format!("551190000000{index}");
-        cluster.control.phone(&phone, token).await?;
-        cluster.operator.pair(&cluster.control, token, &phone).await?;
+        cluster.session(token, &phone).await?;
         let record = Record::start(cluster.events(token).await?);
         let queue = cluster
             .operator
@@ -115,11 +114,7 @@ async fn a_thousand_recipients_survive_a_worker_killed_twice() -> Result<()> {
 async fn a_worker_that_stood_still_past_its_lease_sends_nothing() -> Result<()> {
     let mut cluster = Cluster::start(1).await?;
     cluster.control.contacts(&contacts("1555600", 300)).await?;
-    cluster.control.phone("5511900000001", "stale").await?;
-    cluster
-        .operator
-        .pair(&cluster.control, "stale", "5511900000001")
-        .await?;
+    cluster.session("stale", "5511900000001").await?;
     let record = Record::start(cluster.events("stale").await?);
     let queue = cluster
         .operator
@@ -151,11 +146,7 @@ async fn a_worker_that_stood_still_past_its_lease_sends_nothing() -> Result<()> 
 async fn a_number_that_is_not_on_whatsapp_is_told_and_stops_nothing() -> Result<()> {
     let cluster = Cluster::start(1).await?;
     cluster.control.contacts(&contacts("1555700", 3)).await?;
-    cluster.control.phone("5511900000002", "mixed").await?;
-    cluster
-        .operator
-        .pair(&cluster.control, "mixed", "5511900000002")
-        .await?;
+    cluster.session("mixed", "5511900000002").await?;
     let record = Record::start(cluster.events("mixed").await?);
     let mut numbers = contacts("1555700", 3).numbers();
     numbers.insert(1, "15559999999".to_owned());

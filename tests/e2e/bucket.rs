@@ -20,13 +20,7 @@ use tests::wait::eventually;
 
 const PATIENCE: Duration = Duration::from_secs(90);
 const OURS: &str = "5511900000056";
-const CONTACTS: Contacts<'static> = Contacts {
-    prefix: "1555450",
-    count: 3,
-    deliver_ms: 0,
-    read_ms: None,
-    reply: None,
-};
+const CONTACTS: Contacts<'static> = Contacts::quiet("1555450", 3);
 /// More than two parts of an upload to a bucket.
 const FILE_BYTES: usize = 12 << 20;
 /// How often the store is asked before a try has failed.
@@ -132,12 +126,13 @@ async fn uploaded_files_are_kept_in_a_store_that_speaks_s3() -> Result<()> {
 
     is_away(&stage, &first, (&id, &hash)).await?;
     leaves(&stage, &first).await?;
+    is_killed(&mut stage).await?;
 
     // Whoever starts looks for what is over its time.
     stage.cluster.expire_uploads().await;
     let (third, _process) = stage.cluster.another_api("third").await?;
-    eventually(PATIENCE, "the file is gone", async || {
-        Ok(stage.bucket.keys().await?.is_empty())
+    eventually(PATIENCE, "the file is gone, and what was begun", async || {
+        Ok(stage.bucket.keys().await?.is_empty() && stage.bucket.unfinished().await?.is_empty())
     })
     .await?;
     let (status, gone) = third.get(&path).await?;
@@ -166,18 +161,33 @@ async fn is_away(stage: &Stage, first: &Operator, (id, hash): (&str, &[u8])) -> 
     stage.shown(first, &queue, (hash, 2)).await
 }
 
-/// Of a file whose client leaves nothing stays in the store.
-async fn leaves(stage: &Stage, first: &Operator) -> Result<()> {
+/// The API is killed while a file comes: what has come of it stays until its time is over.
+async fn is_killed(stage: &mut Stage) -> Result<()> {
+    let uploading = begin(stage, &stage.cluster.operator).await?;
+    stage.cluster.kill_api()?;
+    stage.cluster.start_api().await?;
+    uploading.await?.err().context("its connection broke")?;
+    ensure!(stage.bucket.unfinished().await?.len() == 1);
+    Ok(())
+}
+
+/// Begins a file that comes to no end by itself.
+async fn begin(stage: &Stage, to: &Operator) -> Result<tokio::task::JoinHandle<Result<(u16, Value)>>> {
     let begun = stream::iter([Ok::<_, std::io::Error>(Bytes::from(vec![1; PART_BYTES]))]);
     let rest = stream::pending();
     let body = Body::wrap_stream(futures_util::StreamExt::chain(begun, rest));
-    let client = first.clone();
+    let client = to.clone();
     let uploading = tokio::spawn(async move { upload(&client, body).await });
     eventually(PATIENCE, "some of it has come", async || {
         Ok(stage.bucket.unfinished().await?.len() == 1)
     })
     .await?;
-    uploading.abort();
+    Ok(uploading)
+}
+
+/// Of a file whose client leaves nothing stays in the store.
+async fn leaves(stage: &Stage, first: &Operator) -> Result<()> {
+    begin(stage, first).await?.abort();
     eventually(PATIENCE, "nothing of it is left", async || {
         Ok(stage.bucket.unfinished().await?.is_empty())
     })

@@ -1,5 +1,5 @@
-//! The OpenAPI document, as the API serves it, put to the test by programs that know nothing else of us: Schemathesis asks
-//! all that it allows, and much that it does not; clients that public generators make of it do the main job.
+//! The documents that the API serves, put to the test by programs that know nothing else of us: Schemathesis asks all that
+//! the OpenAPI one allows, and much that it does not; clients that public generators make of both do the main job.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -90,13 +90,7 @@ async fn stage(cluster: &Cluster, document: &Value, receiver: &Receiver) -> Resu
     let token = example(document, queue_path, "token")?;
     let queue = example(document, queue_path, "queue")?;
     let message = example(document, "/v1/sessions/{token}/messages/{message}", "message")?;
-    let contacts = Contacts {
-        prefix: "553190000000",
-        count: 10,
-        deliver_ms: 0,
-        read_ms: None,
-        reply: None,
-    };
+    let contacts = Contacts::quiet("553190000000", 10);
     cluster.control.contacts(&contacts).await?;
     cluster.control.phone("5511900000000", "document").await?;
     operator.pair(&cluster.control, &token, "5511900000000").await?;
@@ -263,19 +257,9 @@ const TOOL_PATIENCE: Duration = Duration::from_secs(120);
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_that_generators_make_send_pause_resume_and_list() -> Result<()> {
     let cluster = Cluster::start(1).await?;
-    let contacts = Contacts {
-        prefix: "1555300",
-        count: 20,
-        deliver_ms: 0,
-        read_ms: None,
-        reply: None,
-    };
+    let contacts = Contacts::quiet("1555300", 20);
     cluster.control.contacts(&contacts).await?;
-    cluster.control.phone("5511900000030", "generated").await?;
-    cluster
-        .operator
-        .pair(&cluster.control, "generated", "5511900000030")
-        .await?;
+    cluster.session("generated", "5511900000030").await?;
     let (_, served) = cluster.operator.get("/v1/openapi.json").await?;
     let made = tests::folder::Folder::new()?;
     let (typescript, python) = tokio::try_join!(
@@ -290,10 +274,59 @@ async fn clients_that_generators_make_send_pause_resume_and_list() -> Result<()>
     cluster.control.audit().await?.clean(numbers.len() as u64)
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_with_generated_types_publish_a_job_to_the_broker_and_read_its_events() -> Result<()> {
+    let cluster = Cluster::start(1).await?;
+    let contacts = Contacts {
+        prefix: "1555310",
+        count: 6,
+        deliver_ms: 0,
+        read_ms: Some(0),
+        reply: Some("Thanks!"),
+    };
+    cluster.control.contacts(&contacts).await?;
+    cluster.control.phone("5511900000031", "generated").await?;
+    cluster
+        .operator
+        .pair(&cluster.control, "generated", "5511900000031")
+        .await?;
+    let (_, served) = cluster.operator.get("/v1/asyncapi.json").await?;
+    let made = tests::folder::Folder::new()?;
+    let (typescript, python) = tokio::try_join!(
+        made_by(&TYPESCRIPT_EVENTS, made.path(), &served),
+        made_by(&PYTHON_EVENTS, made.path(), &served)
+    )?;
+    let numbers = contacts.numbers();
+    for (client, numbers) in [typescript, python].into_iter().zip(numbers.chunks(3)) {
+        let name = format!("{client:?}");
+        publishes(&cluster, client, numbers).await.context(name)?;
+    }
+    cluster.control.audit().await?.clean(numbers.len() as u64)
+}
+
+/// Has a program publish a send to these numbers, and looks at what it read of it.
+async fn publishes(cluster: &Cluster, mut client: Command, numbers: &[String]) -> Result<()> {
+    let (url, prefix) = cluster.broker();
+    client.arg("generated").args(numbers);
+    client.env("AMQP_URL", url).env("AMQP_PREFIX", prefix);
+    let said = run(&mut client, TOOL_PATIENCE).await?;
+    let told: Value = serde_json::from_str(said.trim()).with_context(|| said.clone())?;
+    ensure!(told["settled"] == json!(vec!["sent"; numbers.len()]), "{told}");
+    for name in ["job.accepted", "send.message:START", "send.message:COMPLETED"] {
+        ensure!(told["names"][name] == 1, "{name}: {told}");
+    }
+    let queue = told["queue"].as_str().context("a queue")?;
+    let shown = cluster.operator.queue("generated", queue).await?;
+    ensure!(shown["state"] == "completed", "{shown}");
+    Ok(())
+}
+
 /// How a client of one language is made, with the lines of docs/CLIENTS.md.
 struct Making {
     /// The name of its folder.
     language: &'static str,
+    /// The file that the document is to be in.
+    document: &'static str,
     /// What is taken from `tests/clients`.
     files: &'static [&'static str],
     /// How the lines that make it begin.
@@ -304,15 +337,34 @@ struct Making {
 
 const TYPESCRIPT: Making = Making {
     language: "typescript",
+    document: "openapi.json",
     files: &["client.ts", "package.json"],
     steps: &["npx openapi-typescript ", "npx tsc "],
     client: &["node", "client.js"],
 };
 const PYTHON: Making = Making {
     language: "python",
+    document: "openapi.json",
     files: &["client.py"],
     steps: &["python -m openapi_python_client "],
     client: &["python", "client.py"],
+};
+const TYPESCRIPT_EVENTS: Making = Making {
+    language: "typescript",
+    document: "asyncapi.json",
+    files: &["events.ts", "package.json"],
+    steps: &[
+        "npx modelina ",
+        "npx tsc --strict --target es2022 --module esnext ",
+    ],
+    client: &["node", "events.js"],
+};
+const PYTHON_EVENTS: Making = Making {
+    language: "python",
+    document: "asyncapi.json",
+    files: &["events.py"],
+    steps: &["python -m datamodel_code_generator "],
+    client: &["python", "events.py"],
 };
 
 /// Makes a client of the document, and gives the program that is to run.
@@ -327,7 +379,7 @@ async fn made_by(making: &Making, folder: &Path, document: &Value) -> Result<Com
     let at = folder.join(making.language);
     std::fs::create_dir(&at)?;
     std::os::unix::fs::symlink(&modules, at.join("node_modules"))?;
-    std::fs::write(at.join("openapi.json"), document.to_string())?;
+    std::fs::write(at.join(making.document), document.to_string())?;
     for file in making.files {
         std::fs::copy(source.join(file), at.join(file))?;
     }

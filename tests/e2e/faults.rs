@@ -23,8 +23,7 @@ fn contacts(prefix: &str, count: u32) -> Contacts<'_> {
 }
 
 async fn open(cluster: &Cluster, token: &str, phone: &str) -> Result<Record> {
-    cluster.control.phone(phone, token).await?;
-    cluster.operator.pair(&cluster.control, token, phone).await?;
+    cluster.session(token, phone).await?;
     Ok(Record::start(cluster.events(token).await?))
 }
 

@@ -16,20 +16,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 async fn paired(token: &str, phone: &str, contacts: &Contacts<'_>) -> Result<Cluster> {
     let cluster = Cluster::start(1).await?;
     cluster.control.contacts(contacts).await?;
-    cluster.control.phone(phone, token).await?;
-    cluster.operator.pair(&cluster.control, token, phone).await?;
+    cluster.session(token, phone).await?;
     Ok(cluster)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_job_three_times_over_http_and_amqp_is_sent_once() -> Result<()> {
-    let contacts = Contacts {
-        prefix: "1555200",
-        count: 5,
-        deliver_ms: 0,
-        read_ms: None,
-        reply: None,
-    };
+    let contacts = Contacts::quiet("1555200", 5);
     let cluster = paired("once", "5511900000010", &contacts).await?;
     let record = Record::start(cluster.events("once").await?);
     let (url, prefix) = cluster.broker();
@@ -79,13 +72,7 @@ async fn the_same_job_three_times_over_http_and_amqp_is_sent_once() -> Result<()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_poison_job_is_set_aside_with_its_reason_and_holds_nobody_up() -> Result<()> {
-    let contacts = Contacts {
-        prefix: "1555300",
-        count: 1,
-        deliver_ms: 0,
-        read_ms: None,
-        reply: None,
-    };
+    let contacts = Contacts::quiet("1555300", 1);
     let cluster = paired("poison", "5511900000011", &contacts).await?;
     let record = Record::start(cluster.events("poison").await?);
     let (url, prefix) = cluster.broker();

@@ -133,13 +133,7 @@ async fn a_forced_retry_receipt_is_answered_in_both_directions() -> Result<()> {
 async fn our_worker_and_baileys_are_companions_of_one_account() -> Result<()> {
     let cluster = Cluster::start(1).await?;
     cluster.control.phone(OURS, "ours").await?;
-    let contacts = Contacts {
-        prefix: "551190100000",
-        count: 2,
-        deliver_ms: 0,
-        read_ms: None,
-        reply: None,
-    };
+    let contacts = Contacts::quiet("551190100000", 2);
     cluster.control.contacts(&contacts).await?;
     let numbers = contacts.numbers();
     cluster.operator.pair(&cluster.control, "interop", OURS).await?;

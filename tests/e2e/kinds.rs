@@ -12,10 +12,14 @@ use tests::baileys::Baileys;
 use tests::cluster::Cluster;
 use tests::events::Record;
 use tests::folder::Folder;
+use whatsapp::poll::option_hash;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const OURS: &str = "5511900000030";
 const THEIRS: &str = "5511900000031";
+
+/// The smallest thing that begins as a JPEG does, which nobody looks into.
+const THUMBNAIL: &str = "/9j/4AAQ";
 
 /// A kind on its way to a client that is not ours.
 struct Row {
@@ -96,6 +100,15 @@ fn kinds() -> Vec<Row> {
         row(
             json!({ "type": "event", "name": "Opening", "startsAt": "2026-12-24T09:00:00+01:00" }),
             json!({ "eventMessage": { "name": "Opening", "startTime": "1798099200", "isCanceled": false } }),
+        ),
+        row(
+            json!({ "type": "text", "text": "New: https://example.com/flowers", "linkPreview": {
+                "title": "Flowers", "description": "Red and blue", "thumbnail": THUMBNAIL,
+            } }),
+            json!({ "extendedTextMessage": {
+                "text": "New: https://example.com/flowers", "matchedText": "https://example.com/flowers",
+                "title": "Flowers", "description": "Red and blue", "jpegThumbnail": THUMBNAIL,
+            } }),
         ),
         row(
             json!({ "type": "poll", "name": "When?", "options": ["today", "tomorrow"] }),
@@ -482,6 +495,62 @@ async fn votes_of_a_client_that_is_not_ours_are_told_with_what_was_chosen() -> R
         ensure!(body["messageType"] == "pollUpdateMessage", "{event}");
         ensure!(includes(&body["message"], &told), "{event}, not {told}");
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn our_votes_are_opened_by_a_client_that_is_not_ours_and_wrong_ones_are_not_sent() -> Result<()> {
+    let (cluster, record, mut baileys, _folder) = start().await?;
+    let secret = STANDARD.encode([7; 32]);
+    let options = json!([{ "optionName": "today" }, { "optionName": "tomorrow" }]);
+    let poll = json!({
+        "pollCreationMessageV3": { "name": "When?", "options": options, "selectableOptionsCount": 1 },
+        "messageContextInfo": { "messageSecret": secret },
+    });
+    let poll = baileys.write_message(OURS, &poll).await?;
+    record
+        .until_any(PATIENCE, "the poll", |event| {
+            event["event"] == "new.message" && event["data"]["header"]["messageId"] == poll
+        })
+        .await?;
+    let key = json!({ "id": poll, "fromMe": false });
+    // It asks for the first one again, and gets what was stored.
+    let spoiled = json!({ "kind": "corrupt_mac", "match": { "to": THEIRS }, "count": 1 });
+    cluster.control.fault(spoiled).await?;
+    for chosen in [&["tomorrow"][..], &["today"], &[]] {
+        let vote = json!({ "type": "vote", "key": key, "options": chosen });
+        let id = send(&cluster, &record, &vote).await?;
+        let read = baileys.receives(&id).await?;
+        let named = json!({ "pollUpdateMessage": { "pollCreationMessageKey": { "id": poll } } });
+        ensure!(includes(&read["message"], &named), "{read}");
+        let hashes: Vec<String> = chosen.iter().map(|name| hex::encode(option_hash(name))).collect();
+        ensure!(baileys.opens(&id, &poll).await? == json!(hashes), "{chosen:?}");
+    }
+    let faults = cluster.control.get("/faults").await?;
+    ensure!(faults[0]["struck"] == 1, "one copy was spoiled: {faults}");
+    for (id, chosen, status, field) in [
+        (poll.as_str(), &["never"][..], 400, "message.options[0]"),
+        (&poll, &["today", "tomorrow"], 400, "message.options"),
+        ("3EB0", &["today"], 404, "message.key"),
+    ] {
+        let vote = json!({ "type": "vote", "key": { "id": id, "fromMe": false }, "options": chosen });
+        let body = json!({ "token": "kinds", "number": THEIRS, "message": vote });
+        let (taken, answer) = cluster.operator.post("/v1/messages", body).await?;
+        ensure!(taken.is_success(), "{answer}");
+        let is_it = |event: &Value| {
+            event["event"] == "send.message:ERROR" && event["data"]["queueId"] == answer["queueId"]
+        };
+        record
+            .until_any(PATIENCE, &format!("the end of {vote}"), is_it)
+            .await?;
+        let events = record.events();
+        let refused = events.iter().find(|event| is_it(event)).context("its event")?;
+        ensure!(refused["data"]["status"] == status, "{refused}");
+        let words = refused["data"]["message"].as_str().unwrap_or_default();
+        ensure!(words.starts_with(&format!("{field}: ")), "{refused}");
+    }
+    let audit = cluster.control.audit().await?;
+    ensure!(audit.violations == 0, "{audit:?}");
     Ok(())
 }
 

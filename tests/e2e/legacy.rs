@@ -284,8 +284,7 @@ async fn without_the_key_nothing_is_done() -> Result<()> {
 async fn bad_input_names_its_field_and_nothing_is_half_done() -> Result<()> {
     let cluster = Cluster::start(1).await?;
     cluster.control.contacts(&CONTACTS).await?;
-    cluster.control.phone(PHONE, "shop").await?;
-    cluster.operator.pair(&cluster.control, "shop", PHONE).await?;
+    cluster.session("shop", PHONE).await?;
     let record = Record::start(cluster.events("shop").await?);
     let good = CONTACTS.numbers().remove(0);
     let one = |field: &str, value: Value| {

@@ -17,13 +17,7 @@ const RECIPIENTS_MAX: u32 = 100_000;
 const BODY_MAX: usize = 16 * 1024 * 1024;
 const QUEUES: &str = "/v1/sessions/large/queues";
 
-const CONTACTS: Contacts<'static> = Contacts {
-    prefix: "155545",
-    count: RECIPIENTS_MAX,
-    deliver_ms: 0,
-    read_ms: None,
-    reply: None,
-};
+const CONTACTS: Contacts<'static> = Contacts::quiet("155545", RECIPIENTS_MAX);
 
 /// A job to all contacts that would run for years.
 fn job(text: &str) -> Value {
@@ -141,11 +135,7 @@ async fn stands_and_goes(cluster: &Cluster, record: &Record, queue: &str) -> Res
 async fn the_door_knows_its_limits() -> Result<()> {
     let cluster = Cluster::start(1).await?;
     cluster.control.contacts(&CONTACTS).await?;
-    cluster.control.phone("5511900000060", "large").await?;
-    cluster
-        .operator
-        .pair(&cluster.control, "large", "5511900000060")
-        .await?;
+    cluster.session("large", "5511900000060").await?;
     let record = Record::start(cluster.events("large").await?);
     refuses_what_is_too_large(&cluster.operator).await?;
     refuses_what_makes_no_sense(&cluster.operator).await?;

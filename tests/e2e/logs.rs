@@ -40,8 +40,7 @@ async fn the_most_talkative_logs_give_nothing_away() -> Result<()> {
         .await?;
     let secret = hook["secret"].as_str().context("the secret")?.to_owned();
     cluster.control.contacts(&CONTACTS).await?;
-    cluster.control.phone(PHONE, "quiet").await?;
-    cluster.operator.pair(&cluster.control, "quiet", PHONE).await?;
+    cluster.session("quiet", PHONE).await?;
     let record = Record::start(cluster.events("quiet").await?);
     let numbers = CONTACTS.numbers();
     let exists = json!({ "token": "quiet", "number": numbers[0] });

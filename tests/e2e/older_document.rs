@@ -18,13 +18,7 @@ use tokio::process::Command;
 const PATIENCE: Duration = Duration::from_secs(120);
 const OURS: &str = "5511900000060";
 const TOKEN: &str = "sometoken";
-const CONTACTS: Contacts<'static> = Contacts {
-    prefix: "1555410",
-    count: 4,
-    deliver_ms: 0,
-    read_ms: None,
-    reply: None,
-};
+const CONTACTS: Contacts<'static> = Contacts::quiet("1555410", 4);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_requests_of_the_document_are_answered_as_it_says() -> Result<()> {

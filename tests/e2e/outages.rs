@@ -38,8 +38,7 @@ impl Scene {
             reply: None,
         };
         cluster.control.contacts(&contacts).await?;
-        cluster.control.phone(phone, token).await?;
-        cluster.operator.pair(&cluster.control, token, phone).await?;
+        cluster.session(token, phone).await?;
         let record = Record::start(cluster.events(token).await?);
         let queue = cluster
             .operator

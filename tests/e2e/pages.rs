@@ -1,5 +1,5 @@
-//! The blocks of the README are run as they stand: in order, in one shell, in a folder of their own, with the binaries of
-//! this build and services that belong to the test.
+//! The blocks of the README, and those of the page on developing against the simulator, are run as they stand: in order, in
+//! one shell, in a folder of their own, with the binaries of this build and services that belong to the test.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
+use shared::event::EventName;
 use shared::testing::{TEST_KEY, TestBroker, TestDatabase};
 use simulator::{Options, Simulator};
 use tests::process::binary;
@@ -58,6 +59,29 @@ async fn the_readme_does_what_it_says() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_gets_every_event_that_the_page_of_the_simulator_causes() -> Result<()> {
+    let page = read("docs/SIMULATOR.md")?;
+    let script = blocks(&page, "sh").join("\n");
+    let output = run(&script).await?;
+    let answers: Vec<Value> = output
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect();
+    let counts = find(&answers, "how often each event came", |answer| {
+        answer["received"].is_object()
+    })?;
+    let missing: Vec<_> = EventName::ALL
+        .into_iter()
+        .map(EventName::as_str)
+        .filter(|name| counts["received"][name].as_u64().is_none_or(|count| count == 0))
+        .collect();
+    ensure!(missing.is_empty(), "never came: {missing:?}: {counts}");
+    let audit = find(&answers, "the audit", |answer| answer["violations"].is_u64())?;
+    ensure!(audit["shown_twice"] == 0 && audit["violations"] == 0, "{audit}");
+    Ok(())
+}
+
 fn find<'a>(answers: &'a [Value], what: &str, is_it: impl Fn(&Value) -> bool) -> Result<&'a Value> {
     let found = answers.iter().find(|answer| is_it(answer));
     found.with_context(|| format!("the page never shows {what}: {answers:#?}"))
@@ -97,6 +121,7 @@ async fn run(script: &str) -> Result<String> {
         .env("AMQP_PREFIX", &broker.config().prefix)
         .env("SHARDS", SHARDS.to_string())
         .env("KEY_ENCRYPTION_KEY", TEST_KEY)
+        .env("PATH", path()?)
         .env_remove("AUTH")
         .env_remove("PORT")
         .stdin(Stdio::null())
@@ -113,6 +138,14 @@ async fn run(script: &str) -> Result<String> {
             bail!("the page did not come to its end: {printed}\n{said}")
         }
     }
+}
+
+/// Where programs are, the tests' Python before all others.
+fn path() -> Result<String> {
+    let python = std::env::var("FANFARE_PYTHON").context("FANFARE_PYTHON: `make test` sets it")?;
+    let tools = Path::new(&python).parent().context("FANFARE_PYTHON is no path")?;
+    let path = std::env::var("PATH").unwrap_or_default();
+    Ok(format!("{}:{path}", tools.display()))
 }
 
 /// A folder with what the page's commands need of the tree. Whatever they started there ends with it.

@@ -16,13 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const PHONE: &str = "5511900000040";
 const SESSION: &str = "/v1/sessions/pair";
 
-const CONTACTS: Contacts<'static> = Contacts {
-    prefix: "1555410",
-    count: 2,
-    deliver_ms: 0,
-    read_ms: None,
-    reply: None,
-};
+const CONTACTS: Contacts<'static> = Contacts::quiet("1555410", 2);
 
 async fn is_in_state(cluster: &Cluster, state: &str) -> Result<()> {
     eventually(PATIENCE, &format!("the session is {state}"), async || {

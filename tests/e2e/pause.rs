@@ -13,13 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Long enough for many sends at the pace of these tests.
 const WATCH: Duration = Duration::from_millis(1500);
 
-const CONTACTS: Contacts<'static> = Contacts {
-    prefix: "1555800",
-    count: 120,
-    deliver_ms: 0,
-    read_ms: None,
-    reply: None,
-};
+const CONTACTS: Contacts<'static> = Contacts::quiet("1555800", 120);
 
 async fn accepted(cluster: &Cluster) -> Result<u64> {
     Ok(cluster.control.audit().await?.messages_accepted)
@@ -29,11 +23,7 @@ async fn accepted(cluster: &Cluster) -> Result<u64> {
 async fn nothing_of_a_paused_queue_starts_until_it_is_resumed_even_over_a_restart() -> Result<()> {
     let mut cluster = Cluster::start(1).await?;
     cluster.control.contacts(&CONTACTS).await?;
-    cluster.control.phone("5511900000003", "pause").await?;
-    cluster
-        .operator
-        .pair(&cluster.control, "pause", "5511900000003")
-        .await?;
+    cluster.session("pause", "5511900000003").await?;
     let record = Record::start(cluster.events("pause").await?);
     let queue = cluster
         .operator
@@ -85,11 +75,7 @@ async fn nothing_of_a_paused_queue_starts_until_it_is_resumed_even_over_a_restar
 async fn a_deleted_queue_sends_nothing_more() -> Result<()> {
     let cluster = Cluster::start(1).await?;
     cluster.control.contacts(&CONTACTS).await?;
-    cluster.control.phone("5511900000004", "delete").await?;
-    cluster
-        .operator
-        .pair(&cluster.control, "delete", "5511900000004")
-        .await?;
+    cluster.session("delete", "5511900000004").await?;
     let record = Record::start(cluster.events("delete").await?);
     let queue = cluster
         .operator
@@ -124,11 +110,7 @@ async fn two_queues_of_a_session_share_one_pace() -> Result<()> {
         ..CONTACTS
     };
     cluster.control.contacts(&contacts).await?;
-    cluster.control.phone("5511900000005", "pace").await?;
-    cluster
-        .operator
-        .pair(&cluster.control, "pace", "5511900000005")
-        .await?;
+    cluster.session("pace", "5511900000005").await?;
     let record = Record::start(cluster.events("pace").await?);
     let mut queues = Vec::new();
     for text in ["one", "two"] {

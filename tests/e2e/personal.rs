@@ -15,13 +15,7 @@ use tests::wait::eventually;
 
 const PATIENCE: Duration = Duration::from_secs(300);
 const OURS: &str = "5511900000057";
-const CONTACTS: Contacts<'static> = Contacts {
-    prefix: "155546",
-    count: 3_000,
-    deliver_ms: 0,
-    read_ms: None,
-    reply: None,
-};
+const CONTACTS: Contacts<'static> = Contacts::quiet("155546", 3_000);
 /// Whose messages are looked at.
 const LOOKED_AT: [usize; 4] = [0, 1, 1_499, 2_999];
 

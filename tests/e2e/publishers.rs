@@ -20,19 +20,9 @@ fn script(name: &str) -> PathBuf {
 
 async fn publishes_a_broadcast_and_a_pause(program: &str, script: PathBuf) -> Result<()> {
     let cluster = Cluster::start(1).await?;
-    let contacts = Contacts {
-        prefix: "1555100",
-        count: 10,
-        deliver_ms: 0,
-        read_ms: None,
-        reply: None,
-    };
+    let contacts = Contacts::quiet("1555100", 10);
     cluster.control.contacts(&contacts).await?;
-    cluster.control.phone("5511900000008", "foreign").await?;
-    cluster
-        .operator
-        .pair(&cluster.control, "foreign", "5511900000008")
-        .await?;
+    cluster.session("foreign", "5511900000008").await?;
 
     let (url, prefix) = cluster.broker();
     let run = tokio::process::Command::new(program)

@@ -18,13 +18,7 @@ const AHEAD_MS: i64 = 15_000;
 const APART_MS: i64 = 250;
 const FIRINGS: u64 = 30;
 
-const CONTACTS: Contacts<'static> = Contacts {
-    prefix: "1555910",
-    count: 2,
-    deliver_ms: 0,
-    read_ms: None,
-    reply: None,
-};
+const CONTACTS: Contacts<'static> = Contacts::quiet("1555910", 2);
 
 /// Makes the schedule of this number, which sends a text of its own to all contacts, and the same again at another API.
 async fn make(apis: [&Operator; 2], number: u64, first_ms: i64) -> Result<()> {
@@ -58,11 +52,7 @@ async fn each_firing_happens_once_while_apis_and_workers_are_killed() -> Result<
     let (second, mut second_process) = cluster.another_api("api-2").await?;
     let (third, mut third_process) = cluster.another_api("api-3").await?;
     cluster.control.contacts(&CONTACTS).await?;
-    cluster.control.phone("5511900000091", "daily").await?;
-    cluster
-        .operator
-        .pair(&cluster.control, "daily", "5511900000091")
-        .await?;
+    cluster.session("daily", "5511900000091").await?;
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
     let first_ms = i64::try_from(now.as_millis())? + AHEAD_MS;
     let apis = [&cluster.operator, &second, &third];

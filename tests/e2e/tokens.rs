@@ -42,8 +42,7 @@ async fn a_broadcast_gives_each_contact_one_token_and_shows_theirs() -> Result<(
     let recipients = u64::from(RECIPIENTS);
     let cluster = Cluster::start(1).await?;
     cluster.control.contacts(&contacts()).await?;
-    cluster.control.phone(PHONE, "tokens").await?;
-    cluster.operator.pair(&cluster.control, "tokens", PHONE).await?;
+    cluster.session("tokens", PHONE).await?;
     let record = Record::start(cluster.events("tokens").await?);
     broadcast(&cluster, &record, "who are you").await?;
     eventually(PATIENCE, "each contact has a token", async || {

@@ -18,13 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const OURS: &str = "5511900000055";
 /// More than all buffers between the worker and the media host hold.
 const FILE_BYTES: usize = 32 << 20;
-const CONTACTS: Contacts<'static> = Contacts {
-    prefix: "1555440",
-    count: 5,
-    deliver_ms: 0,
-    read_ms: None,
-    reply: None,
-};
+const CONTACTS: Contacts<'static> = Contacts::quiet("1555440", 5);
 
 /// A cluster whose worker reaches the media host by a line that can be held.
 struct Stage {

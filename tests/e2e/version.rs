@@ -17,13 +17,7 @@ const BACK_WITHIN: Duration = Duration::from_secs(60);
 const PHONE: &str = "5511900000070";
 const SESSION: &str = "/v1/sessions/outdated";
 
-const CONTACTS: Contacts<'static> = Contacts {
-    prefix: "1555470",
-    count: 2,
-    deliver_ms: 0,
-    read_ms: None,
-    reply: None,
-};
+const CONTACTS: Contacts<'static> = Contacts::quiet("1555470", 2);
 
 /// The version of a later day.
 fn days_on(days: u32) -> String {
@@ -61,8 +55,7 @@ async fn counted(cluster: &mut Cluster, outcome: &str) -> Result<bool> {
 async fn a_session_of_yesterdays_version_is_back_within_a_minute() -> Result<()> {
     let mut cluster = Cluster::start(2).await?;
     cluster.control.contacts(&CONTACTS).await?;
-    cluster.control.phone(PHONE, "outdated").await?;
-    cluster.operator.pair(&cluster.control, "outdated", PHONE).await?;
+    cluster.session("outdated", PHONE).await?;
     let contacts = CONTACTS.numbers();
     // Both workers have looked, and one of them has fetched.
     eventually(PATIENCE, "the page was read", async || {

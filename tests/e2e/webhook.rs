@@ -13,13 +13,7 @@ use tests::wait::eventually;
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
-const CONTACTS: Contacts<'static> = Contacts {
-    prefix: "1555900",
-    count: 12,
-    deliver_ms: 0,
-    read_ms: None,
-    reply: None,
-};
+const CONTACTS: Contacts<'static> = Contacts::quiet("1555900", 12);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_that_fails_and_hangs_gets_every_event_in_the_end() -> Result<()> {
@@ -43,11 +37,7 @@ async fn a_receiver_that_fails_and_hangs_gets_every_event_in_the_end() -> Result
         .to_owned();
 
     cluster.control.contacts(&CONTACTS).await?;
-    cluster.control.phone("5511900000006", "hooks").await?;
-    cluster
-        .operator
-        .pair(&cluster.control, "hooks", "5511900000006")
-        .await?;
+    cluster.session("hooks", "5511900000006").await?;
     let record = Record::start(cluster.events("hooks").await?);
 
     three_broadcasts_while_it_suffers(&mut cluster, &receiver, &record).await?;
@@ -140,19 +130,9 @@ async fn the_global_webhook_gets_each_message_in_the_older_shape() -> Result<()>
     let receiver = Receiver::start("127.0.0.1:0".parse()?).await?;
     let url = receiver.url();
     let cluster = Cluster::start_with(1, &[("WEBHOOK", &url)]).await?;
-    let contacts = Contacts {
-        prefix: "1555000",
-        count: 1,
-        deliver_ms: 0,
-        read_ms: None,
-        reply: None,
-    };
+    let contacts = Contacts::quiet("1555000", 1);
     cluster.control.contacts(&contacts).await?;
-    cluster.control.phone("5511900000007", "shop").await?;
-    cluster
-        .operator
-        .pair(&cluster.control, "shop", "5511900000007")
-        .await?;
+    cluster.session("shop", "5511900000007").await?;
     let number = contacts.numbers().remove(0);
     cluster
         .control

@@ -10,7 +10,9 @@ import { makeLibSignalRepository } from 'baileys/lib/Signal/libsignal.js';
 import { addTransactionCapability } from 'baileys/lib/Utils/auth-utils.js';
 import { aesEncryptGCM } from 'baileys/lib/Utils/crypto.js';
 import { writeRandomPadMax16 } from 'baileys/lib/Utils/generics.js';
+import { downloadAndProcessHistorySyncNotification } from 'baileys/lib/Utils/history.js';
 import { randomBytes } from 'node:crypto';
+import { deflateSync } from 'node:zlib';
 
 const ROUNDS = 9;
 // The library of its sessions writes whole sessions to the console; that is neither wanted nor to be measured.
@@ -119,6 +121,25 @@ async function micro() {
     const stanza = { tag: 'message', attrs: { id: '3EB0AABBCCDDEEFF001122', to: jids[0], type: 'text' }, content: [{ tag: 'participants', attrs: {}, content }] };
     aesEncryptGCM(encodeBinaryNode(stanza), key, iv, Buffer.alloc(0));
   });
+
+  const notice = historyNotice();
+  await measure('history_chunk_1000', 20, () => downloadAndProcessHistorySyncNotification(notice, {}, undefined));
+}
+
+// A piece of the history: fifty chats of twenty messages each.
+function historyNotice() {
+  const conversations = Array.from({ length: 50 }, (_, chat) => {
+    const id = `1555${String(chat).padStart(7, '0')}@s.whatsapp.net`;
+    const hex = (n) => n.toString(16).toUpperCase().padStart(9, '0');
+    const messages = Array.from({ length: 20 }, (_, place) => ({ message: {
+      key: { remoteJid: id, fromMe: place % 3 === 2, id: `3EB0${hex(chat)}${hex(place)}` },
+      message: { conversation: `message ${place} of chat ${chat}` },
+      messageTimestamp: 1_790_000_000 - place,
+    } }));
+    return { id, messages, displayName: `Contact ${chat}` };
+  });
+  const history = proto.HistorySync.fromObject({ syncType: 3, conversations });
+  return { initialHistBootstrapInlinePayload: deflateSync(proto.HistorySync.encode(history).finish()) };
 }
 
 async function control(path, body) {

@@ -4,11 +4,16 @@
 //
 // Credentials lie in FOLDER, so that the same device comes back after a restart. It says on standard output
 //   {"event":"qr","qr"} {"event":"open","jid"} {"event":"message","id","from","text","message","bytes"} {"event":"sent","id"} {"event":"closed","code"}
+//   {"event":"call","id","status","from","callerPn","isVideo","isGroup"} {"event":"contact","id","notify","imgUrl"}
+//   {"event":"history","messages","chats","names"}: the ids of messages and chats, and the names of contacts, of a piece of the history
 // where `message` is what it decrypted, as JSON, and `bytes` the same as a protobuf in base64; and takes from standard input
 //   {"send":{"to","text"}} or {"send":{"to","message"}}, where `message` is the JSON of a protobuf
 //   {"download":{"id"}}: fetches and decrypts the file of a message; says {"event":"file","id","length","sha256"}
 //   {"document":{"to","name","text"}}: sends a file that says `text`; says "sent"
+//   {"reject":{"id","from"}}: rejects a call; says "sent"
 //   {"vote":{"to","poll","options"}}: votes in a poll that it received from `to`, by id; says "sent"
+//   {"open":{"vote","poll"}}: opens a vote that it received in a poll that it sent, by their ids; says {"event":"opened","id","poll","options"},
+//     where `options` are their hashes in hexadecimal digits
 //   {"call":{"method","args"}}: calls a method of the socket that changes the app state; says {"event":"called"}
 // What other devices of the account did it says as {"event":"state","name","row"}, a line per row, `name` as Baileys calls it.
 import { decryptPollVote, downloadContentFromMessage, generateWAMessageContent, jidNormalizedUser, proto, useMultiFileAuthState } from 'baileys';
@@ -20,6 +25,7 @@ import { BaileysClient, isFinal } from './baileys.mjs';
 const say = (line) => process.stdout.write(JSON.stringify(line) + '\n');
 const { state, saveCreds } = await useMultiFileAuthState(process.argv[2]);
 const received = new Map();
+const senders = new Map();
 const client = new BaileysClient(process.env.SIM_WS, { auth: state, listen }).start();
 
 function listen(socket) {
@@ -29,6 +35,16 @@ function listen(socket) {
     if (connection === 'open') say({ event: 'open', jid: socket.user.id });
     const code = lastDisconnect?.error?.output?.statusCode;
     if (connection === 'close' && isFinal(code)) say({ event: 'closed', code });
+  });
+  socket.ev.on('call', (calls) => {
+    for (const { id, status, from, callerPn, isVideo, isGroup } of calls) say({ event: 'call', id, status, from, callerPn, isVideo, isGroup });
+  });
+  socket.ev.on('contacts.update', (contacts) => {
+    for (const { id, notify, imgUrl } of contacts) say({ event: 'contact', id, notify, imgUrl });
+  });
+  socket.ev.on('messaging-history.set', ({ messages, chats, contacts }) => {
+    const names = contacts.flatMap(({ name }) => (name ? [name] : []));
+    say({ event: 'history', messages: messages.map(({ key }) => key.id), chats: chats.map(({ id }) => id), names });
   });
   for (const name of ['chats.update', 'chats.delete', 'contacts.upsert', 'messages.delete', 'labels.edit', 'labels.association', 'creds.update']) {
     socket.ev.on(name, (told) => {
@@ -41,6 +57,7 @@ function listen(socket) {
     for (const { key, message } of messages) {
       if (!message) continue;
       received.set(key.id, message);
+      senders.set(key.id, [key.participant || key.remoteJid, key.participantAlt || key.remoteJidAlt]);
       const text = message.conversation ?? message.extendedTextMessage?.text;
       const bytes = Buffer.from(proto.Message.encode(message).finish()).toString('base64');
       say({ event: 'message', id: key.id, from: key.remoteJid, fromMe: key.fromMe ?? false, text, message, bytes });
@@ -97,11 +114,37 @@ function vote({ to, poll, options }) {
   return client.sendMessage(to, { pollUpdateMessage: { pollCreationMessageKey, vote: sealed, senderTimestampMs: Date.now() } });
 }
 
+// What was chosen in a poll of this device.
+function open({ vote, poll }) {
+  const { pollCreationMessageKey, vote: sealed } = received.get(vote).pollUpdateMessage;
+  const { messageSecret } = client.sent.get(poll).messageContextInfo;
+  // Both by number or by hidden id, as the chat is addressed.
+  for (const creator of [client.socket.user.id, client.socket.user.lid]) {
+    for (const voter of senders.get(vote)) {
+      if (!creator || !voter) continue;
+      const names = { pollCreatorJid: jidNormalizedUser(creator), voterJid: jidNormalizedUser(voter) };
+      try {
+        const opened = decryptPollVote(sealed, { ...names, pollMsgId: poll, pollEncKey: messageSecret });
+        const options = opened.selectedOptions.map((hash) => Buffer.from(hash).toString('hex'));
+        return { event: 'opened', id: vote, poll: pollCreationMessageKey.id, options };
+      } catch {
+        // It is sealed for other names.
+      }
+    }
+  }
+  throw new Error('Baileys does not open the vote');
+}
+
 for await (const line of createInterface({ input: process.stdin })) {
-  const { send, download: wanted, document, vote: chosen, call } = JSON.parse(line);
+  const { send, download: wanted, document, vote: chosen, open: cast, reject, call } = JSON.parse(line);
   if (send) say({ event: 'sent', id: await (send.message ? client.sendMessage(send.to, send.message) : client.sendText(send.to, send.text)) });
   if (wanted) say(await download(wanted.id));
   if (document) say({ event: 'sent', id: await sendDocument(document) });
+  if (cast) say(open(cast));
+  if (reject) {
+    await client.socket.rejectCall(reject.id, reject.from);
+    say({ event: 'sent', id: reject.id });
+  }
   if (call) {
     await client.socket[call.method](...call.args);
     say({ event: 'called' });

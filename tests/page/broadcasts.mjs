@@ -100,6 +100,13 @@ export const tasks = {
     await it.pictures.take("queue");
     await page.getByRole("button", { name: "Resume" }).click();
     await page.getByText("Running", { exact: true }).waitFor();
+    // It need not take as long as it would have.
+    const queue = page.url().split("/").pop().split("?")[0];
+    const faster = await fetch(`${it.browser.origin}/v1/sessions/shop/queues/${queue}`, {
+      method: "PATCH", body: JSON.stringify({ delay: { min: 0.05, max: 0.1 } }),
+      headers: { authorization: `Bearer ${it.key}`, "content-type": "application/json" },
+    });
+    assert.ok(faster.ok, await faster.text());
   },
 
   async "it ends, and says who got it and who failed"(it) {

@@ -114,4 +114,21 @@ export const last = {
     await page.getByText("As a line").waitFor();
     await pictures.take("docs-operation");
   },
+
+  async "jobs and events have a page"({ page, pictures }) {
+    await page.goto("/docs/events");
+    await page.getByRole("heading", { name: "jobs", exact: true }).waitFor();
+    const all = await page.locator(".operation").count();
+    assert.ok(all > 50, `${all} jobs and events`);
+    await page.getByLabel("Search messages").fill("send.message:PROCESSING");
+    await page.locator(".operation summary").first().click();
+    await page.getByText("{token}.send.message.PROCESSING").waitFor();
+    await page.getByRole("heading", { name: "Headers" }).waitFor();
+    await page.getByText("queueTimestamp").waitFor();
+    await pictures.take("docs-events");
+    await page.getByLabel("Search messages").fill("job.pause");
+    await page.getByRole("heading", { name: "Answer" }).waitFor({ state: "hidden" });
+    await page.locator(".operation summary").first().click();
+    await page.getByRole("heading", { name: "Answer" }).waitFor();
+  },
 };

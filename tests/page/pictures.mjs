@@ -37,8 +37,8 @@ export class Pictures {
 
   async judge(where) {
     const { page } = this.browser;
-    // By the debugger, which the page's policy does not bind.
-    await page.evaluate(axe);
+    // By the debugger, which the page's policy does not bind; once for each document.
+    if (!(await page.evaluate(() => "axe" in window))) await page.evaluate(axe);
     const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
     const grave = violations.filter((one) => GRAVE.includes(one.impact));
     const words = grave.map((one) => `${one.id} (${one.impact}): ${one.nodes.slice(0, 3).map((node) => `${node.html.slice(0, 160)} ${node.failureSummary}`).join(" | ")}`);

@@ -101,6 +101,18 @@ impl Baileys {
         Ok(id.to_owned())
     }
 
+    /// Opens a vote that it has read in a poll that it sent: the hashes of what is chosen, in hexadecimal digits.
+    ///
+    /// # Errors
+    /// When Baileys can't open it.
+    pub async fn opens(&mut self, vote: &str, poll: &str) -> Result<Value> {
+        let open = json!({ "open": { "vote": vote, "poll": poll } });
+        self.input.write_all(format!("{open}\n").as_bytes()).await?;
+        let opened = self.until("opened", |said| said["id"] == vote).await?;
+        anyhow::ensure!(opened["poll"] == poll, "{opened}");
+        Ok(opened["options"].clone())
+    }
+
     /// Changes the app state of its account by a method of Baileys' socket.
     ///
     /// # Errors
@@ -163,6 +175,15 @@ impl Baileys {
             .with_context(|| format!("Baileys downloads the file of {id}"))
     }
 
+    /// Waits for the next piece of the history: the ids of its `messages` and `chats`, and the `names` of contacts.
+    ///
+    /// # Errors
+    /// When none comes in a minute.
+    pub async fn history(&mut self) -> Result<Value> {
+        let history = self.until("history", |_| true).await;
+        history.context("Baileys reads the history")
+    }
+
     /// Waits until it has read the message `text`.
     ///
     /// # Errors
@@ -181,6 +202,36 @@ impl Baileys {
         self.until("message", |said| said["id"] == id)
             .await
             .with_context(|| format!("Baileys reads the message {id}"))
+    }
+
+    /// Waits until it has told of a call how it stands, in its own words (`offer`, `timeout`, `terminate`…).
+    ///
+    /// # Errors
+    /// When it does not in a minute.
+    pub async fn hears_call(&mut self, id: &str, status: &str) -> Result<Value> {
+        self.until("call", |said| said["id"] == id && said["status"] == status)
+            .await
+            .with_context(|| format!("Baileys tells that the call is {status}"))
+    }
+
+    /// Waits until it has told that something of a contact changed.
+    ///
+    /// # Errors
+    /// When it does not in a minute.
+    pub async fn hears_contact(&mut self, fits: impl Fn(&Value) -> bool) -> Result<Value> {
+        self.until("contact", fits)
+            .await
+            .context("Baileys tells of a contact")
+    }
+
+    /// Rejects a call, by its id and who calls, as it told them.
+    ///
+    /// # Errors
+    /// When Baileys can't.
+    pub async fn reject(&mut self, id: &str, from: &str) -> Result<()> {
+        let line = format!("{}\n", json!({ "reject": { "id": id, "from": from } }));
+        self.input.write_all(line.as_bytes()).await?;
+        self.until("sent", |said| said["id"] == id).await.map(drop)
     }
 
     async fn until(&mut self, event: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {

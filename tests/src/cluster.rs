@@ -124,6 +124,15 @@ impl Cluster {
         Ok(cluster)
     }
 
+    /// Makes the phone `number`, and the session `token` that is paired with it.
+    ///
+    /// # Errors
+    /// When it is not open in a minute.
+    pub async fn session(&self, token: &str, number: &str) -> Result<()> {
+        self.control.phone(number, token).await?;
+        self.operator.pair(&self.control, token, number).await
+    }
+
     /// Starts the API (again).
     ///
     /// # Errors
@@ -251,6 +260,19 @@ impl Cluster {
             .await
     }
 
+    /// Kills the API with SIGKILL.
+    ///
+    /// # Errors
+    /// When it is not running.
+    pub fn kill_api(&mut self) -> Result<()> {
+        self.api
+            .as_mut()
+            .context("the API does not run")?
+            .signal(Signal::Kill)?;
+        self.api = None;
+        Ok(())
+    }
+
     /// Kills the webhook worker with SIGKILL.
     ///
     /// # Errors
@@ -326,7 +348,7 @@ impl Cluster {
     /// The time of all uploaded files is over.
     pub async fn expire_uploads(&self) {
         self.database
-            .query("UPDATE media SET expires_at = now() - interval '1 second' WHERE length IS NOT NULL")
+            .query("UPDATE media SET expires_at = now() - interval '1 second'")
             .await;
     }
 

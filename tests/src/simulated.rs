@@ -42,12 +42,12 @@ pub struct Audit {
 }
 
 impl Audit {
-    /// What must hold whatever went wrong on the way: `shown` messages were seen, each once, none lost, and no message
-    /// key used twice. Tests whose contacts get several messages give each a text of its own.
+    /// What must hold whatever went wrong on the way, however much was sent: nothing was lost or shown twice, and no message key
+    /// used twice. Tests whose contacts get several messages give each a text of its own.
     ///
     /// # Errors
     /// Names what does not hold.
-    pub fn unharmed(&self, shown: u64) -> Result<()> {
+    pub fn honest(&self) -> Result<()> {
         for (count, what) in [
             (self.shown_twice, "messages were shown twice"),
             (self.repeated_texts, "texts were sent twice, under two ids"),
@@ -57,6 +57,27 @@ impl Audit {
         ] {
             ensure!(count == 0, "{count} {what}: {self:?}");
         }
+        Ok(())
+    }
+
+    /// As [`Audit::honest`] where no fault spoiled anything: every copy went to whom it was for, and could be read at once.
+    ///
+    /// # Errors
+    /// Names what does not hold.
+    pub fn flawless(&self) -> Result<()> {
+        self.honest()?;
+        let misaddressed = self.rest["misaddressed"].as_u64();
+        ensure!(misaddressed == Some(0), "copies went astray: {self:?}");
+        ensure!(self.undecryptable == 0, "copies could not be read: {self:?}");
+        Ok(())
+    }
+
+    /// As [`Audit::honest`], and `shown` messages were seen.
+    ///
+    /// # Errors
+    /// Names what does not hold.
+    pub fn unharmed(&self, shown: u64) -> Result<()> {
+        self.honest()?;
         ensure!(
             self.undecryptable == self.recovered,
             "{} of {} undecryptable messages came again: {self:?}",
@@ -119,6 +140,20 @@ pub struct Contacts<'a> {
     pub read_ms: Option<u64>,
     /// What they answer; nothing where absent.
     pub reply: Option<&'a str>,
+}
+
+impl<'a> Contacts<'a> {
+    /// Contacts who have everything at once, read nothing and answer nothing.
+    #[must_use]
+    pub const fn quiet(prefix: &'a str, count: u32) -> Self {
+        Self {
+            prefix,
+            count,
+            deliver_ms: 0,
+            read_ms: None,
+            reply: None,
+        }
+    }
 }
 
 impl Contacts<'_> {

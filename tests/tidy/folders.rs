@@ -22,8 +22,9 @@ const MAPS: &[(&str, Map)] = &[
             ("realtime", "settings app auth"),
             (
                 "router",
-                "openapi legacy v1 page idempotency app extract auth observe problem",
+                "openapi asyncapi legacy v1 page idempotency app extract auth observe problem",
             ),
+            ("asyncapi", ""),
             ("openapi", "legacy v1 paging tokens problem qr schema"),
             ("legacy", "v1 idempotency app jobs extract tokens problem qr"),
             (
@@ -84,6 +85,7 @@ const MAPS: &[(&str, Map)] = &[
             ("proxy", ""),
             ("random", ""),
             ("recipient", ""),
+            ("schema", ""),
             ("lib", ""),
         ],
     ),
@@ -112,13 +114,16 @@ const MAPS: &[(&str, Map)] = &[
         &[
             (
                 "client",
-                "connection part store event command device pairing proto reason version wire",
+                "connection part store unpacking event command device pairing proto reason version wire",
             ),
             (
                 "connection",
-                "history app_state groups messages tokens account e2e part stanza store crypto event pairing payload command device media profile signal sync_action proto reason version wire",
+                "history app_state groups messages tokens account e2e part stanza store unpacking crypto event pairing payload command device media profile signal sync_action proto reason version wire",
             ),
-            ("history", "messages e2e part store device proto wire"),
+            (
+                "history",
+                "messages e2e part stanza store unpacking event payload command signal proto wire",
+            ),
             (
                 "app_state",
                 "e2e part stanza store event device signal sync_action syncd proto wire",
@@ -136,10 +141,12 @@ const MAPS: &[(&str, Map)] = &[
             ("e2e", "part stanza store event pairing device signal proto wire"),
             (
                 "part",
-                "store event payload command device signal reason version wire",
+                "store unpacking event payload command device signal reason version wire",
             ),
             ("stanza", "command event group signal proto wire"),
             ("store", "syncd event device signal wire"),
+            ("unpacking", "event proto wire"),
+            ("syncd", "proto"),
             ("crypto", "signal proto wire"),
             ("command", "event group pairing profile sync_action proto wire"),
             ("event", "group profile sync_action proto reason version wire"),

@@ -25,7 +25,7 @@ function Docs() {
     <main class="main" id="main"><div class="view">
       <div class="head"><div><h1>API</h1><p class="quiet">${document ? html`${document.info.description} Version ${document.info.version}.` : "…"}</p></div>
         <input class="search" type="search" data-search placeholder="Search  /" aria-label="Search operations" value=${search} onInput=${(event) => setSearch(event.target.value)} /></div>
-      <p class="small">Each request brings the key as Basic user name (<code>curl -u "$AUTH:"</code>) or as Bearer. The document itself: <a href="/v1/openapi.json">openapi.json</a>. <a href="/">The page for people</a>.</p>
+      <p class="small">Each request brings the key as Basic user name (<code>curl -u "$AUTH:"</code>) or as Bearer. The document itself: <a href="/v1/openapi.json">openapi.json</a>. <a href="/docs/events">Jobs and events over AMQP and webhooks</a>. <a href="/">The page for people</a>.</p>
       ${families.map(([name, list]) => html`<section class="stack" key=${name}><h2 id=${name} class="family">${name}</h2>
         ${list.map((one) => html`<${Operation} key=${one.id} ...${one} document=${document} />`)}</section>`)}
       ${document && !families.length && html`<p>Nothing of this name.</p>`}

@@ -3,7 +3,7 @@ import { html } from "../html.js";
 import { phone } from "../words.js";
 
 /** What changes chats, by the names of its events. */
-export const CHATS = { names: ["new.message", "messages.update", "send.message:"] };
+export const CHATS = { names: ["new.message", "messages.update", "messages.delete", "message.reaction", "send.message:"] };
 
 export const nameOf = ({ name, number, id }) => name || (number ? `+${number}` : phone(id));
 

@@ -13,7 +13,7 @@ const SHOW_MS = 250;
 /** Kinds of events by the beginnings of their names. */
 const KINDS = {
   sends: ["Sends", ["send.message:", "paused.queue", "resumed.queue", "deleted.queue"]],
-  messages: ["Messages", ["new.message", "messages.update"]],
+  messages: ["Messages", ["new.message", "status.broadcast", "messages.update", "messages.delete", "message.reaction", "poll.vote", "message.link_click"]],
   connections: ["Connections", ["connection.", "qrcode.", "session."]],
   jobs: ["Jobs", ["job."]],
 };
@@ -144,6 +144,8 @@ function linkOf({ event, instance: { name }, data }) {
 function gist(event, data) {
   if (event.startsWith("send.message:")) return sending(data);
   if (event === "new.message") return `${data.header.pushName || data.header.wuid.split("@")[0]}: ${wordsOf(data.body)}`;
+  if (event === "message.reaction") return `${data.header.pushName || data.header.wuid.split("@")[0]}: ${data.reaction.text ?? "–"}`;
+  if (event === "poll.vote") return `${data.poll.name}: ${data.vote.selectedOptions.join(", ") || "–"}`;
   if (event === "messages.update") return `${data.update?.status ?? ""} ${data.update?.header?.messageId ?? ""}`;
   if (event === "connection.update") return `${data.state} (${data.statusReason})`;
   return data.code || data.kind || data.passkey?.stage || data.state || (data.queue ? `${data.queue.progress} %` : "");

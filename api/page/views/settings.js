@@ -29,7 +29,7 @@ function Shown({ document, ready }) {
       ${limits(document).map(([name, most]) => html`<dt>${name}</dt><dd>${amount(most)}</dd>`)}</dl>
       <p class="small quiet">Pace, caps and how long things are kept are settings of the deployment (docs/SETTINGS.md); the API does not tell them.</p></section>
     <section class="sheet stack"><h2>The key</h2><p>You are signed in with the key of the API (<code>AUTH</code>). It is in this page's memory and nowhere else: a reload forgets it.</p></section>
-    <section class="sheet stack"><h2>For programs</h2><p class="row"><a href="/docs">The API's document</a><a href="/v1/openapi.json">openapi.json</a><a href="/healthz">Health</a><a href="/readyz">Readiness</a><a href="/metrics">Metrics</a></p></section>`;
+    <section class="sheet stack"><h2>For programs</h2><p class="row"><a href="/docs">The API's document</a><a href="/v1/openapi.json">openapi.json</a><a href="/docs/events">Jobs and events</a><a href="/v1/asyncapi.json">asyncapi.json</a><a href="/healthz">Health</a><a href="/readyz">Readiness</a><a href="/metrics">Metrics</a></p></section>`;
 }
 
 function said({ problems, degraded }) {

@@ -2,6 +2,7 @@
 //!
 //! A file per family, made from the types that go over the wire. The tests send each to the API.
 
+mod calls;
 mod chats;
 mod legacy;
 mod media;
@@ -35,6 +36,7 @@ pub fn all() -> Vec<Examples> {
     all.extend(schedules::all());
     all.extend(chats::all());
     all.extend(profile::all());
+    all.extend(calls::all());
     all.extend(webhooks::all());
     all.extend(legacy::all());
     all.extend(sends::all());

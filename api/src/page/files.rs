@@ -6,13 +6,14 @@ macro_rules! files {
     };
 }
 
-/// What both pages are made of.
+/// What the pages are made of.
 pub(super) const FILES: &[(&str, &str)] = files![
     "api.js",
     "app.js",
     "base.css",
     "docs/docs.css",
     "docs/docs.js",
+    "docs/events.js",
     "docs/schema.js",
     "html.js",
     "icon.svg",
@@ -63,4 +64,4 @@ pub(super) const FILES: &[(&str, &str)] = files![
 ];
 
 /// The pages themselves.
-pub(super) const PAGES: &[(&str, &str)] = files!["index.html", "docs.html"];
+pub(super) const PAGES: &[(&str, &str)] = files!["index.html", "docs.html", "events.html"];

@@ -56,7 +56,7 @@ async fn the_page_is_asked_for_again_and_its_files_are_kept() {
 
 #[tokio::test]
 async fn nothing_inline_and_nothing_of_another_host_may_run() {
-    for path in ["/", "/docs", "/page/x/app.js"] {
+    for path in ["/", "/docs", "/docs/events", "/page/x/app.js"] {
         let (_, headers, _) = asked(path, &[]).await;
         let policy = headers["content-security-policy"].to_str().unwrap();
         assert!(

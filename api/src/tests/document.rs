@@ -58,6 +58,16 @@ async fn the_document_needs_no_key() {
     );
 }
 
+#[tokio::test]
+async fn the_document_of_jobs_and_events_is_served_without_a_key_as_it_stands_in_the_docs() {
+    let api = TestApi::new().await;
+    let request = Request::get("/v1/asyncapi.json").body(Body::empty()).unwrap();
+    let answered = api.request(request).await;
+    assert_eq!(answered.status, StatusCode::OK);
+    let written = include_str!("../../../docs/asyncapi.json");
+    assert_eq!(answered.json(), serde_json::from_str::<Value>(written).unwrap());
+}
+
 #[test]
 fn every_operation_has_a_name_of_its_own() {
     let document = openapi::document();

@@ -64,6 +64,8 @@ fn operations(kind: JobKind) -> &'static [&'static str] {
             "post /v1/sessions/{token}/profile",
             "post /api/whatsapp/get-profile-picture",
         ],
+        JobKind::RejectCall => &["post /v1/sessions/{token}/calls/{call}/reject"],
+        JobKind::History => &["post /v1/sessions/{token}/chats/{chat}/history"],
         JobKind::Chat => &["post /v1/sessions/{token}/chats"],
         JobKind::ForgetChat => &["delete /v1/sessions/{token}/chats/{chat}"],
         JobKind::ForgetPerson => &["delete /v1/sessions/{token}/people/{person}"],

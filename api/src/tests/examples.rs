@@ -5,7 +5,7 @@ use std::pin::pin;
 
 use serde_json::json;
 use shared::id::DeliveryId;
-use shared::job::{Forgotten, GroupAnswer, GroupMetadata, NumberAnswer, Recipient};
+use shared::job::{Forgotten, GroupAnswer, GroupMetadata, HistoryAsked, NumberAnswer, Recipient};
 use shared::recipient::Number;
 use shared::store::deliveries::{self, Attempted, Fate, NewDelivery};
 
@@ -494,6 +494,9 @@ fn answer_to(job: &Job) -> Answer {
             ..GroupAnswer::default()
         })),
         Job::Profile(_) => Answer::Profile(Box::new(examples::profile())),
+        Job::History(_) => Answer::History(HistoryAsked {
+            request_id: "3EB0C431C26A1916E07A11".to_owned(),
+        }),
         Job::ForgetChat(_) | Job::ForgetPerson(_) => Answer::Forgotten(Forgotten::default()),
         _ => Answer::Done {
             queue_id: None,

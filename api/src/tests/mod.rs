@@ -1,5 +1,6 @@
 //! Handlers against a real database and a real broker; the worker is played by the test.
 
+mod calls;
 mod cases;
 mod chats;
 mod commands;

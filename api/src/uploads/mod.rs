@@ -135,6 +135,9 @@ impl Uploads {
             }
         };
         let taken = async {
+            if let Some(upload) = writer.upload() {
+                media::note_upload(store, new.id, upload).await?;
+            }
             let (length, sha256) = self.write((pieces, new.length), writer, room).await?;
             let whole = WholeMedia {
                 length,
@@ -230,6 +233,9 @@ impl Uploads {
     /// [`UploadError`]: it may still be there, and is removed when its time is over.
     pub async fn delete(&self, store: &Store, id: MediaId) -> Result<(), UploadError> {
         let files = self.files.as_ref().ok_or(UploadError::NoStore)?;
+        if let Some(upload) = media::unfinished(store, id).await? {
+            files.give_up(id, upload.as_deref()).await?;
+        }
         files.delete(id).await?;
         Ok(media::forget(store, id).await?)
     }

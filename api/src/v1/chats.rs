@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use shared::id::Token;
-use shared::job::{Answer, ChatActionJob, ChatId, ChatJob, Forgotten, Job};
+use shared::job::{Answer, ChatActionJob, ChatId, ChatJob, Forgotten, HistoryAsked, HistoryJob, Job};
 use shared::store::chats::listing::{self, Listing, Which};
 use shared::store::chats::place;
 use shared::store::chats::state::Muted;
@@ -163,6 +163,25 @@ pub async fn forget(
 ) -> Result<Json<Forgotten>, Problem> {
     let (token, chat) = names(&token, &chat)?;
     forgotten(&app, &token, Job::ForgetChat(ChatJob { chat })).await
+}
+
+/// Ask the account's phone for older messages of a chat. They are kept, and told as `messages.set`, some time later:
+/// `history.progress` with the id of the request comes behind the last. A phone that is away answers when it is back, or never.
+#[utoipa::path(post, path = "/v1/sessions/{token}/chats/{chat}/history", params(("token" = String, Path), ("chat" = String, Path)),
+    tag = "chats", request_body = ref("#/components/schemas/HistoryBody"),
+    responses((status = 202, body = ref("#/components/schemas/HistoryAsked")),
+    (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
+pub async fn history(
+    State(app): State<Arc<App>>,
+    Path((token, chat)): Path<(String, String)>,
+    JsonBytes(body): JsonBytes,
+) -> Result<(StatusCode, Json<HistoryAsked>), Problem> {
+    let (token, chat) = names(&token, &chat)?;
+    let job = Job::History(HistoryJob::of_chat(chat, &body)?);
+    match control::ask(&app, &token, &job).await? {
+        Answer::History(asked) => Ok((StatusCode::ACCEPTED, Json(asked))),
+        other => Err(jobs::unexpected(&other)),
+    }
 }
 
 /// Asks the session's worker to forget.

@@ -2,6 +2,7 @@
 
 pub mod adopt;
 pub mod asked;
+pub mod calls;
 pub mod chats;
 pub mod closing;
 pub mod commands;
@@ -61,6 +62,7 @@ pub fn router() -> Router<Arc<App>> {
         .route("/sessions/{token}/numbers/{number}", get(numbers::show))
         .route("/sessions/{token}/groups", post(groups::act))
         .route("/sessions/{token}/profile", post(profile::act))
+        .route("/sessions/{token}/calls/{call}/reject", post(calls::reject))
         .route("/sessions/{token}/numbers/look-up", post(numbers::look_up))
         .route("/sessions/{token}/numbers/block", post(numbers::block))
         .route("/sessions/{token}/numbers/unblock", post(numbers::unblock))
@@ -116,6 +118,7 @@ fn of_chats() -> Router<Arc<App>> {
             get(chats::show).delete(chats::forget),
         )
         .route("/sessions/{token}/chats/{chat}/messages", get(kept::of_chat))
+        .route("/sessions/{token}/chats/{chat}/history", post(chats::history))
         .route("/sessions/{token}/contacts", get(people::contacts))
         .route("/sessions/{token}/people/{person}", delete(people::forget_person))
 }

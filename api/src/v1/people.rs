@@ -28,6 +28,14 @@ pub struct Contact {
     pub number: Option<String>,
     /// Their hidden id, where it is known.
     pub lid: Option<String>,
+    /// The name of their business, if WhatsApp told one.
+    #[serde(rename = "verifiedName")]
+    pub verified_name: Option<String>,
+    /// What they say about themselves, as WhatsApp told it last.
+    pub about: Option<String>,
+    /// The id of their picture, as WhatsApp told it last; empty if they removed it.
+    #[serde(rename = "pictureId")]
+    pub picture_id: Option<String>,
 }
 
 /// List who wrote to a session, by their ids.
@@ -79,6 +87,9 @@ impl From<ContactRecord> for Contact {
             },
             id: record.jid,
             name: record.name,
+            verified_name: record.business,
+            about: record.about,
+            picture_id: record.picture,
         }
     }
 }

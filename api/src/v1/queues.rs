@@ -199,7 +199,7 @@ pub struct Recipient {
     /// of another recipient of the queue.
     #[schema(schema_with = schema::reference::<RecipientState>)]
     pub state: RecipientState,
-    /// The id of its message.
+    /// The id of its message, known from acceptance; `state` says whether it was sent.
     #[schema(value_type = Option<String>)]
     pub message_id: Option<StanzaId>,
     /// How often its message may have left without an answer.

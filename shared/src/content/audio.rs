@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::kind::{Kind, Texts, object};
-use super::media::{Media, Otherwise};
+use super::media::{Known, Media, Otherwise};
 use crate::body::JobError;
 
 /// A sound, or a voice note.
@@ -32,7 +32,8 @@ impl Kind for Audio {
     }
 
     fn check(&self) -> Result<(), JobError> {
-        self.media.check("media")
+        self.media.check("media")?;
+        self.media.check_known("media", &[Known::Seconds])
     }
 
     fn texts(&mut self, _: &mut Texts<'_>) {}
@@ -53,6 +54,10 @@ pub(super) const SAMPLE: super::kind::Sample = super::kind::Sample {
     shown: r#"{"audioMessage":{"ptt":true}}"#,
     refused: &[
         (r#"{"type":"audio"}"#, "message.media: is required"),
+        (
+            r#"{"type":"audio","media":{"base64":"AA==","thumbnail":"/9j/4AAQ"}}"#,
+            "message.media.thumbnail: has no place in this kind",
+        ),
         (
             r#"{"type":"audio","media":{"base64":"AA=="},"caption":"x"}"#,
             "message.caption: is not known here; known are `media`, `voiceNote`, `otherwise`",

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::kind::{Kind, Texts, check_some, object};
-use super::media::{CAPTION_MAX_BYTES, Media, NAME_MAX_BYTES};
+use super::media::{CAPTION_MAX_BYTES, Known, Media, NAME_MAX_BYTES};
 use crate::body::JobError;
 
 /// A file of any type.
@@ -44,6 +44,7 @@ impl Kind for Document {
 
     fn check(&self) -> Result<(), JobError> {
         self.media.check("media")?;
+        self.media.check_known("media", &[Known::Thumbnail])?;
         check_some("fileName", self.file_name.as_deref(), NAME_MAX_BYTES)?;
         check_some("caption", self.caption.as_deref(), CAPTION_MAX_BYTES)
     }

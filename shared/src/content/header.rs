@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::form::SentForm;
 use super::kind::{Texts, check_some, object};
-use super::media::{Media, NAME_MAX_BYTES};
+use super::media::{Known, Media, NAME_MAX_BYTES};
 use crate::body::JobError;
 
 /// A picture, a film or a file above the text.
@@ -61,6 +61,12 @@ impl Header {
     /// Checks it, and that it can stand there with this `title` in this form.
     pub(super) fn check(&self, title: Option<&str>, form: SentForm) -> Result<(), JobError> {
         self.media.check(MEDIA_FIELD)?;
+        let places: &[Known] = match self.kind {
+            HeaderKind::Image => &[Known::Size, Known::Thumbnail],
+            HeaderKind::Video => &[Known::Size, Known::Seconds, Known::Thumbnail],
+            HeaderKind::Document => &[Known::Thumbnail],
+        };
+        self.media.check_known(MEDIA_FIELD, places)?;
         check_some("header.fileName", self.file_name.as_deref(), NAME_MAX_BYTES)?;
         match form {
             _ if self.kind != HeaderKind::Document && self.file_name.is_some() => Err(JobError::new(

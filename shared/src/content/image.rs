@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::kind::{Kind, Texts, check_some, object};
-use super::media::{CAPTION_MAX_BYTES, Media, Otherwise};
+use super::media::{CAPTION_MAX_BYTES, Known, Media, Otherwise};
 use crate::body::JobError;
 
 /// A picture.
@@ -39,6 +39,8 @@ impl Kind for Image {
 
     fn check(&self) -> Result<(), JobError> {
         self.media.check("media")?;
+        self.media
+            .check_known("media", &[Known::Size, Known::Thumbnail])?;
         check_some("caption", self.caption.as_deref(), CAPTION_MAX_BYTES)
     }
 

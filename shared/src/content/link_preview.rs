@@ -3,22 +3,19 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::kind::{Texts, check_some, check_text};
+use super::thumbnail;
 use crate::body::JobError;
 
 /// Most bytes of a title.
 const TITLE_MAX_BYTES: usize = 1_024;
 /// Most bytes of a description.
 const DESCRIPTION_MAX_BYTES: usize = 4_096;
-/// Most bytes of a small picture, decoded: every recipient's message carries it.
-const THUMBNAIL_MAX_BYTES: usize = 65_536;
 
 /// Whether a text shows something of the page that it links to, and what.
 #[derive(Clone, Default, PartialEq)]
@@ -88,23 +85,13 @@ impl PagePreview {
             }
             _ => {}
         }
-        if self.thumbnail.is_some() && self.jpeg().is_none_or(|jpeg| !is_small_jpeg(&jpeg)) {
-            return Err(JobError::new(
-                "linkPreview.thumbnail",
-                format!("must be a JPEG of at most {THUMBNAIL_MAX_BYTES} bytes, in base64"),
-            ));
-        }
-        Ok(())
+        thumbnail::check("linkPreview.thumbnail", self.thumbnail.as_deref())
     }
 
     /// The small picture.
     pub fn jpeg(&self) -> Option<Vec<u8>> {
-        STANDARD.decode(self.thumbnail.as_deref()?).ok()
+        thumbnail::jpeg(self.thumbnail.as_deref()?)
     }
-}
-
-fn is_small_jpeg(jpeg: &[u8]) -> bool {
-    jpeg.starts_with(&[0xff, 0xd8, 0xff]) && jpeg.len() <= THUMBNAIL_MAX_BYTES
 }
 
 /// The first address in a text.

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::thumbnail;
 use super::words::check_text;
 use crate::body::JobError;
 use crate::egress::Reach;
@@ -17,11 +18,15 @@ pub const INLINE_MAX_BYTES: usize = 1_048_576;
 pub(super) const CAPTION_MAX_BYTES: usize = 65_536;
 /// Most bytes of a file's name.
 pub(super) const NAME_MAX_BYTES: usize = 255;
+/// Most points of a side.
+const SIZE_MAX: u32 = 65_535;
+/// Longest film or sound.
+const SECONDS_MAX: u32 = 604_800;
 /// Most bytes of a type such as `image/jpeg`, with its parameters.
 const MIMETYPE_MAX_BYTES: usize = 255;
 
-/// Where a file comes from: one of its fields.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// Where a file comes from: one of `url`, `base64` and `id`; and what its caller knows of it, which is believed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Media {
     /// An `http` or `https` address, without a user or password, that the worker fetches it from once for all recipients.
@@ -36,6 +41,30 @@ pub struct Media {
     /// Its type, such as `image/jpeg`; found out by how it begins where it is not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mimetype: Option<String>,
+    /// How wide it is shown, in points, 1 to 65,535; with `height`. Of pictures, films and stickers; found out where it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub width: Option<u32>,
+    /// How high, in the same way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub height: Option<u32>,
+    /// How many seconds it is long, at most 604,800. Of films and sounds; found out where it is not given, as far as it says so itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u32>,
+    /// What is shown of it before it is loaded: a JPEG in base64, at most 65,536 bytes decoded. Of pictures, where one is made
+    /// if it is not given, and of films and documents, where none is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thumbnail: Option<String>,
+}
+
+/// What a caller may know of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    /// How wide and how high it is.
+    Size,
+    /// How long it is.
+    Seconds,
+    /// How it looks.
+    Thumbnail,
 }
 
 /// What to do about a file that is not of the kind that it is sent as.
@@ -106,6 +135,57 @@ impl Media {
             )),
             None => Ok(()),
         }
+    }
+}
+
+impl Media {
+    /// Its size, as its caller knows it.
+    pub fn size(&self) -> Option<(u32, u32)> {
+        self.width.zip(self.height)
+    }
+
+    /// Its small picture, as its caller has made it.
+    pub fn jpeg(&self) -> Option<Vec<u8>> {
+        thumbnail::jpeg(self.thumbnail.as_deref()?)
+    }
+
+    /// Checks what its caller knows of it, of which a kind has a place for these; `at` as above.
+    pub(super) fn check_known(&self, at: &str, places: &[Known]) -> Result<(), JobError> {
+        let field = |name: &str| format!("{at}.{name}");
+        for (name, given, known) in [
+            ("width", self.width.is_some(), Known::Size),
+            ("height", self.height.is_some(), Known::Size),
+            ("seconds", self.seconds.is_some(), Known::Seconds),
+            ("thumbnail", self.thumbnail.is_some(), Known::Thumbnail),
+        ] {
+            if given && !places.contains(&known) {
+                return Err(JobError::new(field(name), "has no place in this kind"));
+            }
+        }
+        for (name, value, other) in [
+            ("width", self.width, self.height),
+            ("height", self.height, self.width),
+        ] {
+            match value {
+                Some(points) if !(1..=SIZE_MAX).contains(&points) => {
+                    return Err(JobError::new(field(name), format!("must be 1 to {SIZE_MAX}")));
+                }
+                None if other.is_some() => {
+                    return Err(JobError::new(
+                        field(name),
+                        "is required where the other one is given",
+                    ));
+                }
+                _ => {}
+            }
+        }
+        if self.seconds.is_some_and(|seconds| seconds > SECONDS_MAX) {
+            return Err(JobError::new(
+                field("seconds"),
+                format!("must be at most {SECONDS_MAX}"),
+            ));
+        }
+        thumbnail::check(&field("thumbnail"), self.thumbnail.as_deref())
     }
 }
 

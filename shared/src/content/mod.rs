@@ -35,8 +35,10 @@ mod sticker;
 mod template;
 mod text;
 mod texts;
+mod thumbnail;
 mod variables;
 mod video;
+mod vote;
 mod words;
 
 use std::borrow::Cow;
@@ -133,6 +135,7 @@ kinds! {
     "buttons" => buttons::Buttons,
     "template" => template::Template,
     "list" => list::List,
+    "vote" => vote::Vote,
 }
 
 /// What a message says: a kind, and what goes with any.
@@ -202,6 +205,14 @@ impl Content {
     /// The page of which something is to be found out, to be shown with it.
     pub fn link(&self) -> Option<&str> {
         self.body.kind().link()
+    }
+
+    /// The vote that it is, if it is one: it is sealed for its poll before it is sent.
+    pub fn vote(&self) -> Option<&Vote> {
+        match &self.body {
+            Body::Vote(vote) => Some(vote),
+            _ => None,
+        }
     }
 
     /// Where the file is among its fields.
@@ -277,7 +288,7 @@ fn one_of(names: &[&str]) -> String {
 }
 
 /// Kinds that nothing goes with: the protocol has no place for it.
-const BARE: &[&str] = &["reaction", "delete"];
+const BARE: &[&str] = &["reaction", "delete", "vote"];
 
 #[cfg(test)]
 mod tests;

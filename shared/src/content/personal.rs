@@ -134,9 +134,7 @@ impl Personal {
 /// A file that is good enough for checks.
 fn tiny() -> Media {
     Media {
-        url: None,
         base64: Some("AA==".to_owned()),
-        id: None,
-        mimetype: None,
+        ..Media::default()
     }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::kind::{Kind, Texts, object};
-use super::media::Media;
+use super::media::{Known, Media};
 use crate::body::JobError;
 
 /// A sticker.
@@ -26,7 +26,8 @@ impl Kind for Sticker {
     }
 
     fn check(&self) -> Result<(), JobError> {
-        self.media.check("media")
+        self.media.check("media")?;
+        self.media.check_known("media", &[Known::Size])
     }
 
     fn texts(&mut self, _: &mut Texts<'_>) {}

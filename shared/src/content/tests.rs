@@ -196,6 +196,10 @@ fn no_text_of_any_kind_is_forgotten() {
         if !BARE.contains(name) {
             stored["quote"] = json!({ "key": { "id": "3EB0", "fromMe": true }, "text": "Open?" });
         }
+        if *name == "vote" {
+            // Its options are those of a poll that is there.
+            stored["options"] = json!([]);
+        }
         let texts = mark(&mut stored);
         let content: Content = serde_json::from_value(stored).unwrap();
         let filled = serde_json::to_string(&content.filled(&variables)).unwrap();

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::kind::{Kind, Texts, check_some, object};
-use super::media::{CAPTION_MAX_BYTES, Media, Otherwise};
+use super::media::{CAPTION_MAX_BYTES, Known, Media, Otherwise};
 use crate::body::JobError;
 
 /// A film.
@@ -43,6 +43,8 @@ impl Kind for Video {
 
     fn check(&self) -> Result<(), JobError> {
         self.media.check("media")?;
+        self.media
+            .check_known("media", &[Known::Size, Known::Seconds, Known::Thumbnail])?;
         check_some("caption", self.caption.as_deref(), CAPTION_MAX_BYTES)
     }
 
@@ -65,6 +67,22 @@ pub(super) const SAMPLE: super::kind::Sample = super::kind::Sample {
     fingerprint: "042506e4a0d896e9353269c86670b8ee6f4578804bbf72a7a56bf2f68221eb56",
     shown: r#"{"videoMessage":{"caption":"Sé","gifPlayback":true}}"#,
     refused: &[
+        (
+            r#"{"type":"video","media":{"base64":"AA==","width":16}}"#,
+            "message.media.height: is required where the other one is given",
+        ),
+        (
+            r#"{"type":"video","media":{"base64":"AA==","width":0,"height":9}}"#,
+            "message.media.width: must be 1 to 65535",
+        ),
+        (
+            r#"{"type":"video","media":{"base64":"AA==","seconds":604801}}"#,
+            "message.media.seconds: must be at most 604800",
+        ),
+        (
+            r#"{"type":"video","media":{"base64":"AA==","thumbnail":"AAAA"}}"#,
+            "message.media.thumbnail: must be a JPEG of at most 65536 bytes, in base64",
+        ),
         (r#"{"type":"video"}"#, "message.media: is required"),
         (
             r#"{"type":"video","media":{"base64":"AA=="},"gif":1}"#,

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::job::GroupMetadata;
+use crate::job::{GroupMetadata, LinkedGroup};
 use crate::named::named;
 
 /// The account is in a group: it was made, or the account was added to it or joined it.
@@ -91,6 +91,38 @@ pub struct GroupJoinRequest {
     pub method: Option<String>,
 }
 
+/// The account is not in a group any more, or the group is no more.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GroupGone {
+    /// Who did what, and when.
+    #[serde(flatten)]
+    pub change: GroupChangeHeader,
+    /// How.
+    pub cause: GoneCause,
+    /// WhatsApp's word for why, where it gives one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Groups became part of a community, or are no more.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GroupLink {
+    /// Who did what, and when; `id` is whose members are told.
+    #[serde(flatten)]
+    pub change: GroupChangeHeader,
+    /// What.
+    pub action: LinkAction,
+    /// What `groups` are to this one.
+    pub relation: LinkRelation,
+    /// Which.
+    pub groups: Vec<LinkedGroup>,
+    /// WhatsApp's word for how that came, where it gives one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
 /// Which group, who did it, and when: what all events of groups begin with.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -150,6 +182,42 @@ named! {
         Promote = "promote",
         /// They are admins no more.
         Demote = "demote",
+        /// They have another number: `participants` names them by the one before, `author` by the new one.
+        Modify = "modify",
+    }
+}
+
+named! {
+    /// How the account came to be in a group no more.
+    GoneCause {
+        /// The group was deleted.
+        Deleted = "deleted",
+        /// The account left, on any of its devices.
+        Left = "left",
+        /// Somebody removed it.
+        Removed = "removed",
+    }
+}
+
+named! {
+    /// What became of the groups of a community.
+    LinkAction {
+        /// They are part of it.
+        Linked = "linked",
+        /// They are not any more.
+        Unlinked = "unlinked",
+    }
+}
+
+named! {
+    /// What other groups are to the one that is told of.
+    LinkRelation {
+        /// Groups of this community.
+        Group = "group",
+        /// The community of this group.
+        Community = "community",
+        /// Other groups of the same community.
+        Sibling = "sibling",
     }
 }
 

@@ -71,19 +71,23 @@ pub struct MessageContext {
     pub from_group: bool,
 }
 
-/// The status of a message changed.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, JsonSchema)]
+/// A message has another status, or says something else.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct MessagesUpdate {
     /// The change.
     pub update: Update,
 }
 
-/// The new status of a message.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, JsonSchema)]
+/// What is new of a message: its status, or what it says.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Update {
     /// The status now.
-    pub status: MessageStatus,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<MessageStatus>,
+    /// What it says now, where its author edited it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub edited: Option<MessageBody>,
     /// Which message.
     pub header: UpdateHeader,
     /// When it changed, in milliseconds since 1970.
@@ -100,10 +104,13 @@ pub struct UpdateHeader {
     pub wuid: String,
     /// Whether the account itself sent it.
     pub from_me: bool,
-    /// The other side's hidden id, where known.
+    /// Of a group: the member who has it now, or has read it; of an edit, who wrote it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub participant: Option<String>,
+    /// The other side's hidden id, where known; in a group that of `participant`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lid: Option<String>,
-    /// The other side's phone number, where known.
+    /// The other side's phone number, where known; in a group that of `participant`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phone_number: Option<String>,
 }

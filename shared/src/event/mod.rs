@@ -9,6 +9,7 @@ mod call;
 mod chat;
 mod contact;
 mod group;
+mod history;
 mod job;
 pub mod legacy;
 mod message;
@@ -28,6 +29,7 @@ pub use call::*;
 pub use chat::*;
 pub use contact::*;
 pub use group::*;
+pub use history::*;
 pub use job::*;
 pub use message::*;
 pub use name::*;
@@ -99,10 +101,26 @@ pub enum Event {
     Call(Call),
     /// `new.message`.
     NewMessage(Box<NewMessage>),
+    /// `status.broadcast`.
+    StatusBroadcast(Box<NewMessage>),
     /// `messages.update`.
-    MessagesUpdate(MessagesUpdate),
+    MessagesUpdate(Box<MessagesUpdate>),
     /// `messages.delete`.
     MessagesDelete(MessagesDelete),
+    /// `message.reaction`.
+    MessageReaction(Box<MessageReaction>),
+    /// `poll.vote`.
+    PollVote(Box<PollVote>),
+    /// `message.link_click`.
+    MessageLinkClick(Box<LinkClick>),
+    /// `chats.set`: at most so many that the event stays small.
+    ChatsSet(Vec<SetChat>),
+    /// `contacts.set`: the same.
+    ContactsSet(Vec<SetContact>),
+    /// `messages.set`: the same.
+    MessagesSet(Vec<NewMessage>),
+    /// `history.progress`.
+    HistoryProgress(HistoryProgress),
     /// `message.star`.
     MessageStar(MessageStar),
     /// `chats.update`.
@@ -121,6 +139,10 @@ pub enum Event {
     GroupParticipants(Box<GroupParticipants>),
     /// `groups.join-request`.
     GroupJoinRequest(Box<GroupJoinRequest>),
+    /// `groups.delete`.
+    GroupGone(Box<GroupGone>),
+    /// `groups.link`.
+    GroupLink(Box<GroupLink>),
     /// `send.message:START`.
     SendStart(SendStart),
     /// `send.message:PROCESSING`.
@@ -154,8 +176,16 @@ impl Event {
             Self::ContactIdentity(_) => EventName::ContactIdentity,
             Self::Call(_) => EventName::Call,
             Self::NewMessage(_) => EventName::NewMessage,
+            Self::StatusBroadcast(_) => EventName::StatusBroadcast,
             Self::MessagesUpdate(_) => EventName::MessagesUpdate,
             Self::MessagesDelete(_) => EventName::MessagesDelete,
+            Self::MessageReaction(_) => EventName::MessageReaction,
+            Self::PollVote(_) => EventName::PollVote,
+            Self::MessageLinkClick(_) => EventName::MessageLinkClick,
+            Self::ChatsSet(_) => EventName::ChatsSet,
+            Self::ContactsSet(_) => EventName::ContactsSet,
+            Self::MessagesSet(_) => EventName::MessagesSet,
+            Self::HistoryProgress(_) => EventName::HistoryProgress,
             Self::MessageStar(_) => EventName::MessageStar,
             Self::ChatsUpdate(_) => EventName::ChatsUpdate,
             Self::ChatsDelete(_) => EventName::ChatsDelete,
@@ -165,6 +195,8 @@ impl Event {
             Self::GroupUpdate(_) => EventName::GroupsUpdate,
             Self::GroupParticipants(_) => EventName::GroupsParticipants,
             Self::GroupJoinRequest(_) => EventName::GroupsJoinRequest,
+            Self::GroupGone(_) => EventName::GroupsDelete,
+            Self::GroupLink(_) => EventName::GroupsLink,
             Self::SendStart(_) => EventName::SendStart,
             Self::SendProcessing(_) => EventName::SendProcessing,
             Self::SendCompleted(_) => EventName::SendCompleted,
@@ -213,13 +245,26 @@ impl Event {
 
     /// `messages.update` of one message.
     pub fn message_status(status: MessageStatus, header: UpdateHeader, date_time_ms: i64) -> Self {
-        Self::MessagesUpdate(MessagesUpdate {
+        Self::MessagesUpdate(Box::new(MessagesUpdate {
             update: Update {
-                status,
+                status: Some(status),
+                edited: None,
                 header,
                 date_time: date_time_ms,
             },
-        })
+        }))
+    }
+
+    /// `messages.update` of a message whose author has edited it.
+    pub fn message_edited(edited: MessageBody, header: UpdateHeader, date_time_ms: i64) -> Self {
+        Self::MessagesUpdate(Box::new(MessagesUpdate {
+            update: Update {
+                status: None,
+                edited: Some(edited),
+                header,
+                date_time: date_time_ms,
+            },
+        }))
     }
 
     /// `send.message:START`.
@@ -302,4 +347,4 @@ impl Event {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

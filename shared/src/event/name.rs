@@ -28,10 +28,26 @@ named! {
         Call = "call",
         /// A message came in.
         NewMessage = "new.message",
-        /// The status of a message changed.
+        /// Somebody published a status.
+        StatusBroadcast = "status.broadcast",
+        /// A message has another status, or says something else.
         MessagesUpdate = "messages.update",
         /// Messages were deleted.
         MessagesDelete = "messages.delete",
+        /// Somebody reacted to a message.
+        MessageReaction = "message.reaction",
+        /// Somebody voted in a poll.
+        PollVote = "poll.vote",
+        /// Somebody came to the chat by an advertisement or a link.
+        MessageLinkClick = "message.link_click",
+        /// Chats of the past, as the account's phone shares them.
+        ChatsSet = "chats.set",
+        /// People the account's phone knows.
+        ContactsSet = "contacts.set",
+        /// Messages of the past.
+        MessagesSet = "messages.set",
+        /// A piece of the past is taken in.
+        HistoryProgress = "history.progress",
         /// A message was starred, or is not any more.
         MessageStar = "message.star",
         /// Chats were archived, pinned, muted, or marked as read or unread.
@@ -50,6 +66,10 @@ named! {
         GroupsParticipants = "groups.participants",
         /// Somebody asks to be let into a group, or does not any more.
         GroupsJoinRequest = "groups.join-request",
+        /// The account is not in a group any more, or the group is no more.
+        GroupsDelete = "groups.delete",
+        /// Groups became part of a community, or are no more.
+        GroupsLink = "groups.link",
         /// A queue started.
         SendStart = "send.message:START",
         /// One recipient of a queue is settled.

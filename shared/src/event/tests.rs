@@ -3,7 +3,7 @@ use serde_json::json;
 use super::*;
 use crate::content::Text;
 use crate::id::{JobId, QueueId, StanzaId};
-use crate::job::{FailureCode, GroupMetadata, GroupParticipant, Label, Reference};
+use crate::job::{FailureCode, GroupMetadata, GroupParticipant, Label, LinkedGroup, Reference};
 
 fn instance() -> Instance {
     Instance {
@@ -73,6 +73,7 @@ fn update(stanza: &StanzaId) -> UpdateHeader {
         message_id: stanza.clone(),
         wuid: "5531900000001@s.whatsapp.net".into(),
         from_me: true,
+        participant: None,
         lid: None,
         phone_number: None,
     }
@@ -172,18 +173,6 @@ fn changed_chat(now: i64) -> Event {
         pinned: Some(None),
         mute_end_time: Some(Some(now)),
     }])
-}
-
-fn deleted_message(stanza: &StanzaId) -> Event {
-    Event::MessagesDelete(MessagesDelete::Messages(vec![DeletedMessage {
-        message_id: stanza.clone(),
-        from_me: false,
-        wuid: "5531900000001@s.whatsapp.net".into(),
-        lid: Some("98765@lid".into()),
-        phone_number: Some("5531900000001".into()),
-        participant: None,
-        deleted_by: None,
-    }]))
 }
 
 fn labels() -> [Event; 2] {
@@ -289,8 +278,30 @@ fn join_request(now: i64) -> Event {
     }))
 }
 
-fn came_in(stanza: &StanzaId) -> Event {
-    let header = MessageHeader {
+fn gone(now: i64) -> Event {
+    Event::GroupGone(Box::new(GroupGone {
+        change: group_change(now),
+        cause: GoneCause::Removed,
+        reason: None,
+    }))
+}
+
+fn linked(now: i64) -> Event {
+    Event::GroupLink(Box::new(GroupLink {
+        change: group_change(now),
+        action: LinkAction::Linked,
+        relation: LinkRelation::Group,
+        groups: vec![LinkedGroup {
+            id: "120363000000000002@g.us".into(),
+            subject: "Cooks".into(),
+            is_announcement_group: false,
+        }],
+        reason: None,
+    }))
+}
+
+fn header(stanza: &StanzaId) -> MessageHeader {
+    MessageHeader {
         message_id: stanza.clone(),
         from_me: false,
         wuid: "5531900000001@s.whatsapp.net".into(),
@@ -298,7 +309,11 @@ fn came_in(stanza: &StanzaId) -> Event {
         phone_number: Some("5531900000001".into()),
         participant: None,
         push_name: Some("Ana".into()),
-    };
+    }
+}
+
+fn came_in(stanza: &StanzaId) -> NewMessage {
+    let header = header(stanza);
     let body = MessageBody {
         message_type: "conversation".into(),
         message: json!("Test"),
@@ -308,11 +323,126 @@ fn came_in(stanza: &StanzaId) -> Event {
         message_timestamp: 1_666_479_478,
         from_group: false,
     };
-    Event::NewMessage(Box::new(NewMessage {
+    NewMessage {
         header,
         body,
         context,
+    }
+}
+
+fn deleted(stanza: &StanzaId) -> Event {
+    Event::MessagesDelete(MessagesDelete::Messages(vec![DeletedMessage {
+        message_id: stanza.clone(),
+        from_me: false,
+        wuid: "120363000000000001@g.us".into(),
+        lid: ana().lid,
+        phone_number: ana().phone_number,
+        participant: Some(ana().id),
+        deleted_by: Some("5531900000002@s.whatsapp.net".into()),
+    }]))
+}
+
+fn key(stanza: &StanzaId) -> MessageRef {
+    MessageRef {
+        message_id: stanza.clone(),
+        from_me: true,
+        wuid: "5531900000001@s.whatsapp.net".into(),
+        participant: None,
+    }
+}
+
+fn reacted(stanza: &StanzaId, now: i64) -> Event {
+    Event::MessageReaction(Box::new(MessageReaction {
+        header: header(stanza),
+        reaction: ReactionTold {
+            key: key(stanza),
+            text: Some("🦖".into()),
+        },
+        date_time: now,
     }))
+}
+
+fn voted(stanza: &StanzaId, now: i64) -> Event {
+    let total = |name: &str, votes| OptionTotal {
+        name: name.into(),
+        votes,
+    };
+    Event::PollVote(Box::new(PollVote {
+        header: header(stanza),
+        poll: PollTold {
+            key: key(stanza),
+            name: "When?".into(),
+        },
+        vote: VoteTold {
+            selected_options: vec!["today".into()],
+        },
+        totals: Some(PollTotals {
+            voters: 2,
+            options: vec![total("today", 2), total("tomorrow", 0)],
+        }),
+        date_time: now,
+    }))
+}
+
+fn clicked(stanza: &StanzaId) -> Event {
+    Event::MessageLinkClick(Box::new(LinkClick {
+        header: header(stanza),
+        link: LinkTold {
+            title: Some("Flowers".into()),
+            source_url: Some("https://fb.me/abc".into()),
+            source_type: Some("ad".into()),
+            source_id: Some("120210000000000001".into()),
+            ctwa_clid: Some("ARAkLkA8rmlFeiCktEJQ".into()),
+            conversion_source: Some("FB_Ads".into()),
+            conversion_data: Some("AQID".into()),
+            entry_point: Some("ctwa_ad".into()),
+            entry_point_app: Some("instagram".into()),
+            ..LinkTold::default()
+        },
+    }))
+}
+
+fn past_chat() -> SetChat {
+    SetChat {
+        id: "120363000000000001@g.us".into(),
+        participant: vec![ChatParticipant {
+            person: ana(),
+            admin: true,
+        }],
+        lid: None,
+        phone_number: None,
+        name: Some("Friends".into()),
+        conversation_timestamp: Some(1_666_473_399),
+        unread_count: 1,
+        archived: false,
+        pinned: false,
+    }
+}
+
+fn past_contact(token: Token) -> SetContact {
+    SetContact {
+        wuid: ana().id,
+        phone_number: ana().phone_number,
+        lid: ana().lid,
+        contact_name: Some("Ana Souza".into()),
+        push_name: Some("Ana".into()),
+        profile_picture_url: None,
+        instance_name: token,
+    }
+}
+
+fn taken_in() -> HistoryProgress {
+    HistoryProgress {
+        kind: HistoryPieceKind::Recent,
+        chunk: Some(2),
+        progress: Some(40),
+        request_id: None,
+        chats: 12,
+        contacts: 11,
+        messages: 512,
+        skipped: 3,
+        error: None,
+    }
 }
 
 fn samples() -> Vec<Event> {
@@ -338,7 +468,7 @@ fn samples() -> Vec<Event> {
             "2@J9pW".into(),
             "data:image/png;base64,iVBO".into(),
         ),
-        passkey_requested(token),
+        passkey_requested(token.clone()),
         restricted(now),
         Event::SessionUnrestricted(SessionUnrestricted {
             kind: RestrictionKind::TimeLock,
@@ -349,9 +479,17 @@ fn samples() -> Vec<Event> {
         renamed(),
         another_identity(),
         called(now),
-        came_in(&stanza),
+        Event::NewMessage(Box::new(came_in(&stanza))),
+        Event::StatusBroadcast(Box::new(came_in(&stanza))),
         Event::message_status(MessageStatus::DeliveryAck, update, now),
-        deleted_message(&stanza),
+        deleted(&stanza),
+        reacted(&stanza, now),
+        voted(&stanza, now),
+        clicked(&stanza),
+        Event::ChatsSet(vec![past_chat()]),
+        Event::ContactsSet(vec![past_contact(token)]),
+        Event::MessagesSet(vec![came_in(&stanza)]),
+        Event::HistoryProgress(taken_in()),
         Event::MessageStar(MessageStar {
             key: message_ref(&stanza),
             starred: true,
@@ -364,6 +502,8 @@ fn samples() -> Vec<Event> {
         updated(now),
         participants(now),
         join_request(now),
+        gone(now),
+        linked(now),
         Event::send_start(queue),
         Event::send_processing(named(queue), Some(stanza.clone()), settled(), 67, now),
         Event::send_completed(named(queue), data(), now),
@@ -385,13 +525,16 @@ fn samples() -> Vec<Event> {
     ]
 }
 
+/// One of each, as it is sent.
+pub(crate) fn envelopes() -> Vec<Envelope> {
+    let id: EventId = "0193c0de-0000-7000-8000-000000000001".parse().unwrap();
+    let enveloped = |event: Event| event.envelope(instance(), id, 1_672_004_593_500, 12);
+    samples().into_iter().map(enveloped).collect()
+}
+
 #[test]
 fn every_event_has_a_stable_shape() {
-    let id: EventId = "0193c0de-0000-7000-8000-000000000001".parse().unwrap();
-    let shown: Vec<_> = samples()
-        .into_iter()
-        .map(|event| event.envelope(instance(), id, 1_672_004_593_500, 12))
-        .collect();
+    let shown = envelopes();
     let names: Vec<_> = shown.iter().map(|envelope| envelope.event).collect();
     assert_eq!(names, EventName::ALL, "one sample of each");
     insta::assert_json_snapshot!("envelopes", shown);
@@ -400,6 +543,29 @@ fn every_event_has_a_stable_shape() {
         crate::testing::in_the_docs(&format!("events/{file}.json"), envelope);
     }
     crate::testing::documented("event", &schemars::schema_for!(Envelope));
+}
+
+#[test]
+fn a_whole_chat_and_an_edit_have_shapes_of_their_own() {
+    let stanza = StanzaId::new("3A8B7F4631EA2A840895").unwrap();
+    let all = MessagesDelete::chat("5531900000001@s.whatsapp.net".into(), None);
+    assert_eq!(
+        serde_json::to_value(Event::MessagesDelete(all)).unwrap(),
+        json!({ "wuid": "5531900000001@s.whatsapp.net", "all": true })
+    );
+    let body = came_in(&stanza).body;
+    let header = UpdateHeader {
+        from_me: false,
+        ..update(&stanza)
+    };
+    let wuid = &header.wuid.clone();
+    assert_eq!(
+        serde_json::to_value(Event::message_edited(body, header, 7)).unwrap(),
+        json!({ "update": {
+            "edited": { "messageType": "conversation", "message": "Test" },
+            "header": { "messageId": stanza.as_str(), "wuid": wuid, "fromMe": false }, "dateTime": 7,
+        } })
+    );
 }
 
 #[test]

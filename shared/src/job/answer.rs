@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::chats::Forgotten;
 use super::dry_run::DryRunAnswer;
 use super::group::GroupAnswer;
+use super::history::HistoryAsked;
 use super::profile::ProfileAnswer;
 use super::recipients::Reading;
 use crate::id::QueueId;
@@ -44,6 +45,8 @@ pub enum Answer {
     Group(Box<GroupAnswer>),
     /// What came of a job about somebody or the own account.
     Profile(Box<ProfileAnswer>),
+    /// The phone was asked for older messages.
+    History(HistoryAsked),
     /// How much was forgotten of a chat or a person.
     Forgotten(Forgotten),
     /// What a send would do.
@@ -130,6 +133,8 @@ named! {
         Busy = "busy",
         /// No message of the session that came in with a file has this id, or not any more.
         UnknownMessage = "unknown_message",
+        /// There is no such call that rings.
+        UnknownCall = "unknown_call",
         /// The phone does not have it any more either.
         Gone = "gone",
         /// We failed; trying again may help.

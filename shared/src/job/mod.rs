@@ -9,6 +9,7 @@ mod chat_action;
 mod chats;
 mod dry_run;
 mod group;
+mod history;
 mod limits;
 mod list;
 mod names;
@@ -32,6 +33,7 @@ pub use chat_action::*;
 pub use chats::*;
 pub use dry_run::*;
 pub use group::*;
+pub use history::*;
 pub use limits::*;
 pub use names::*;
 pub use passkey::*;
@@ -102,12 +104,16 @@ named! {
         Group = "group",
         /// Ask about somebody or the own account, or change that. Answered.
         Profile = "profile",
+        /// Ask the phone for older messages of a chat. Answered.
+        History = "chat.history",
         /// Do something to a chat, a message, a contact or a label on all devices of the account. Answered.
         Chat = "chat",
         /// Forget a chat and its messages. Answered.
         ForgetChat = "chat.forget",
         /// Forget all that is kept of a person. Answered.
         ForgetPerson = "person.forget",
+        /// Reject a call that rings. Answered.
+        RejectCall = "call.reject",
         /// Ask what a send would do, without doing it. Answered.
         DryRun = "dry-run",
         /// Have the phone upload the file of a message again that came in. Answered.
@@ -178,12 +184,16 @@ pub enum Job {
     Group(Box<GroupJob>),
     /// Ask about somebody or the own account, or change that; answered with [`Answer::Profile`] or [`Answer::Done`].
     Profile(Box<ProfileJob>),
+    /// Ask the phone for older messages of a chat; answered with [`Answer::History`] when it is asked.
+    History(HistoryJob),
     /// Do something to a chat, a message, a contact or a label; answered with [`Answer::Done`] when WhatsApp has taken it.
     Chat(Box<ChatActionJob>),
     /// Forget a chat and its messages; answered with [`Answer::Forgotten`].
     ForgetChat(ChatJob),
     /// Forget all that is kept of a person; answered with [`Answer::Forgotten`].
     ForgetPerson(PersonJob),
+    /// Reject a call that rings; answered with [`Answer::Done`] when the caller is told.
+    RejectCall(CallJob),
     /// Ask what a send would do; answered with [`Answer::DryRun`].
     DryRun(Box<DryRun>),
     /// Have the phone upload the file of a message again; answered with [`Answer::Done`] when it is there.
@@ -236,9 +246,11 @@ impl Job {
             JobKind::Unblock => Self::Unblock(NumbersJob::parse(body)?),
             JobKind::Group => Self::Group(Box::new(GroupJob::parse(body)?)),
             JobKind::Profile => Self::Profile(Box::new(ProfileJob::parse(body)?)),
+            JobKind::History => Self::History(HistoryJob::parse(body)?),
             JobKind::Chat => Self::Chat(Box::new(ChatActionJob::parse(body)?)),
             JobKind::ForgetChat => Self::ForgetChat(body::parse(body)?),
             JobKind::ForgetPerson => Self::ForgetPerson(body::parse(body)?),
+            JobKind::RejectCall => Self::RejectCall(body::parse(body)?),
             JobKind::DryRun => Self::DryRun(Box::new(DryRun::parse(body)?)),
             JobKind::MediaRefresh => Self::MediaRefresh(body::parse(body)?),
         })
@@ -272,9 +284,11 @@ impl Job {
             Self::Unblock(_) => JobKind::Unblock,
             Self::Group(_) => JobKind::Group,
             Self::Profile(_) => JobKind::Profile,
+            Self::History(_) => JobKind::History,
             Self::Chat(_) => JobKind::Chat,
             Self::ForgetChat(_) => JobKind::ForgetChat,
             Self::ForgetPerson(_) => JobKind::ForgetPerson,
+            Self::RejectCall(_) => JobKind::RejectCall,
             Self::DryRun(_) => JobKind::DryRun,
             Self::MediaRefresh(_) => JobKind::MediaRefresh,
         }
@@ -305,9 +319,11 @@ impl Job {
             Self::LookUp(job) | Self::Block(job) | Self::Unblock(job) => body::to_vec(job),
             Self::Group(job) => body::to_vec(job),
             Self::Profile(job) => body::to_vec(job),
+            Self::History(job) => body::to_vec(job),
             Self::Chat(job) => body::to_vec(job),
             Self::ForgetChat(job) => body::to_vec(job),
             Self::ForgetPerson(job) => body::to_vec(job),
+            Self::RejectCall(job) => body::to_vec(job),
             Self::DryRun(run) => run.given().to_vec(),
             Self::MediaRefresh(job) => body::to_vec(job),
         }
@@ -336,13 +352,15 @@ impl Job {
             JobKind::LookUp | JobKind::Block | JobKind::Unblock => schema_for!(NumbersJob),
             JobKind::Group => schema_for!(GroupJob),
             JobKind::Profile => schema_for!(ProfileJob),
+            JobKind::History => schema_for!(HistoryJob),
             JobKind::Chat => schema_for!(ChatActionJob),
             JobKind::ForgetChat => schema_for!(ChatJob),
             JobKind::ForgetPerson => schema_for!(PersonJob),
+            JobKind::RejectCall => schema_for!(CallJob),
             JobKind::MediaRefresh => schema_for!(MediaRefreshJob),
         }
     }
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

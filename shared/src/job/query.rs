@@ -55,6 +55,14 @@ impl NumbersJob {
     }
 }
 
+/// A call that rings.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CallJob {
+    /// Its id, as its events tell it.
+    pub call_id: StanzaId,
+}
+
 /// A message with a file that came in, and is gone from the media hosts.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -31,6 +31,20 @@ fn number_and_numbers_take_one_or_many() {
 
 #[test]
 fn every_job_has_a_stable_body() {
+    let mut shown = Vec::new();
+    for job in &samples() {
+        let body = job.to_body();
+        assert_eq!(Job::parse(job.kind().as_str(), &body).as_ref(), Ok(job));
+        shown.push((
+            job.kind(),
+            serde_json::from_slice::<serde_json::Value>(&body).unwrap(),
+        ));
+    }
+    insta::assert_json_snapshot!("bodies", shown);
+}
+
+/// Some of each kind.
+pub(crate) fn samples() -> Vec<Job> {
     let queue = QueueCommand {
         queue_id: "78e37ede-32d9-4636-83f0-39469daf89f6".parse().unwrap(),
     };
@@ -81,31 +95,46 @@ fn every_job_has_a_stable_body() {
             numbers: vec![Phone(phone)],
         }),
     ];
-    let mut shown = Vec::new();
-    let others = [&chats()[..], &schedules(), &settings_of_sessions()].concat();
-    for job in jobs.iter().chain(&others) {
-        let body = job.to_body();
-        assert_eq!(Job::parse(job.kind().as_str(), &body).as_ref(), Ok(job));
-        shown.push((
-            job.kind(),
-            serde_json::from_slice::<serde_json::Value>(&body).unwrap(),
-        ));
-    }
-    insta::assert_json_snapshot!("bodies", shown);
+    [
+        &jobs[..],
+        &chats(),
+        &schedules(),
+        &settings_of_sessions(),
+        &passkeys(),
+        &dry_runs(),
+    ]
+    .concat()
 }
 
-fn chats() -> [Job; 6] {
-    [
+fn chats() -> Vec<Job> {
+    vec![
         Job::Chat(Box::new(ChatActionJob::new(
             ChatAction::Archive,
             Some("5531900000001".parse().unwrap()),
         ))),
         Job::Profile(Box::new(ProfileJob::new(ProfileAction::Privacy, None))),
+        Job::History(HistoryJob {
+            chat: "5531900000001".parse().unwrap(),
+            count: None,
+            before: None,
+        }),
+        Job::History(HistoryJob {
+            chat: "1203630001@g.us".parse().unwrap(),
+            count: Some(HISTORY_MAX),
+            before: Some(BeforeMessage {
+                message_id: StanzaId::new("3EB0AA").unwrap(),
+                from_me: false,
+                message_timestamp: 1_666_479_478,
+            }),
+        }),
         Job::ForgetChat(ChatJob {
             chat: "status@broadcast".parse().unwrap(),
         }),
         Job::ForgetPerson(PersonJob {
             person: Person("5531900000001".parse().unwrap()),
+        }),
+        Job::RejectCall(CallJob {
+            call_id: StanzaId::new("8F1C2A3B4D5E6F70").unwrap(),
         }),
         Job::MediaRefresh(MediaRefreshJob {
             message_id: StanzaId::new("3EB0AA").unwrap(),
@@ -162,6 +191,20 @@ fn settings_of_sessions() -> [Job; 5] {
     ]
 }
 
+fn passkeys() -> [Job; 3] {
+    let answer = PasskeyAnswerJob::parse(assertion("AAEC", "AAEC").as_bytes());
+    [
+        Job::PasskeyAnswer(Box::new(answer.unwrap())),
+        Job::PasskeyConfirm,
+        Job::PasskeyCancel,
+    ]
+}
+
+fn dry_runs() -> [Job; 1] {
+    let body = br#"{"numbers":["5531900000001"],"message":{"type":"text","text":"hi"}}"#;
+    [Job::parse("dry-run", body).unwrap()]
+}
+
 #[test]
 fn the_schemas_in_the_docs_are_those_of_the_types() {
     for kind in JobKind::ALL {
@@ -172,7 +215,12 @@ fn the_schemas_in_the_docs_are_those_of_the_types() {
 
 #[test]
 fn answers_are_stable() {
-    let answers = [
+    insta::assert_json_snapshot!("answers", answers());
+}
+
+/// Answers of some kinds.
+pub(crate) fn answers() -> Vec<Answer> {
+    vec![
         Answer::Done {
             queue_id: None,
             reading: None,
@@ -213,8 +261,7 @@ fn answers_are_stable() {
             field: Some("response.clientDataJSON".into()),
             until: None,
         },
-    ];
-    insta::assert_json_snapshot!("answers", answers);
+    ]
 }
 
 #[test]

@@ -7,7 +7,11 @@ pub mod change;
 pub mod deletion;
 pub mod listing;
 pub mod messages;
+pub mod oldest;
+pub mod past;
+pub mod people;
 pub mod place;
+pub mod polls;
 mod record;
 pub mod retention;
 pub mod search;
@@ -52,7 +56,7 @@ pub async fn contacts(
     limit: u32,
 ) -> Result<Vec<ContactRecord>, StoreError> {
     let sql = "-- chats::contacts
-        SELECT jid, lid, coalesce(saved_name, name) AS name FROM contact WHERE session_id = $1 /* session */ AND ($2::text IS NULL OR jid > $2 /* after */)
+        SELECT jid, lid, coalesce(saved_name, name) AS name, business, about, picture FROM contact WHERE session_id = $1 /* session */ AND ($2::text IS NULL OR jid > $2 /* after */)
         ORDER BY jid LIMIT $3 /* limit */";
     let limit = i64::from(limit.min(PAGE_MAX));
     let rows = store.query(sql, &[&session.get(), &after, &limit]).await?;
@@ -61,6 +65,9 @@ pub async fn contacts(
             jid: row.try_get("jid")?,
             lid: row.try_get("lid")?,
             name: row.try_get("name")?,
+            business: row.try_get("business")?,
+            about: row.try_get("about")?,
+            picture: row.try_get("picture")?,
         })
     };
     rows.iter().map(contact).collect()

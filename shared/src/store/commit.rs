@@ -11,8 +11,12 @@ mod backend;
 mod batch;
 mod change;
 mod chats;
+mod columns;
 mod joined;
+mod people;
+mod polls;
 mod received;
+mod received_polls;
 mod sealed;
 mod statements;
 mod states;
@@ -37,6 +41,10 @@ use crate::clock::Clock;
 pub const BATCH_MAX: usize = 500;
 /// After this a transaction counts as failed and its connection is dropped.
 pub const COMMIT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Plans are made anew whenever the number of transactions has doubled, from the first of these to the last. In a table without
+/// rows one index is as good as another, and nobody tells the server that it has grown before the first vacuum does.
+const PLANS_FROM: u64 = 8;
+const PLANS_TO: u64 = 65_536;
 /// First and longest pause between tries to connect.
 const RECONNECT: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
@@ -73,6 +81,8 @@ struct Connection {
     client: tokio_postgres::Client,
     backend: Backend,
     statements: Statements,
+    /// How many transactions it carried out.
+    carried_out: u64,
 }
 
 impl GroupCommit {
@@ -108,7 +118,7 @@ impl GroupCommit {
         let mut joined = std::mem::take(&mut self.joined);
         let connection = self.connected().await?;
         let batch = Batch::new(writes);
-        let attempt = batch.run(&mut connection.client, &connection.statements, &mut joined);
+        let attempt = connection.carry_out(&batch, &mut joined);
         let result = match tokio::time::timeout(COMMIT_TIMEOUT, attempt).await {
             Ok(result) => result,
             Err(_) => Err(StoreError::Unavailable("a commit timed out".into())),
@@ -168,6 +178,21 @@ impl GroupCommit {
     }
 }
 
+impl Connection {
+    async fn carry_out(
+        &mut self,
+        batch: &Batch<'_>,
+        joined: &mut Joined,
+    ) -> Result<Vec<Outcome>, StoreError> {
+        if self.carried_out.is_power_of_two() && (PLANS_FROM..=PLANS_TO).contains(&self.carried_out) {
+            self.client.batch_execute("DISCARD PLANS").await?;
+        }
+        let outcomes = batch.run(&mut self.client, &self.statements, joined).await?;
+        self.carried_out += 1;
+        Ok(outcomes)
+    }
+}
+
 async fn connect(server: &Server) -> Result<Connection, StoreError> {
     match tokio::time::timeout(super::CONNECT_TIMEOUT, connect_now(server)).await {
         Ok(connection) => connection,
@@ -195,6 +220,7 @@ async fn connect_now(server: &Server) -> Result<Connection, StoreError> {
         backend: Backend::of(&client).await?,
         statements: Statements::prepare(&client).await?,
         client,
+        carried_out: 0,
     })
 }
 

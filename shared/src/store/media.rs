@@ -151,6 +151,20 @@ pub async fn find(store: &Store, id: MediaId) -> Result<Option<MediaRecord>, Sto
     row.as_ref().map(record).transpose()
 }
 
+/// Notes what the file store calls a file that begins to come.
+pub async fn note_upload(store: &Store, id: MediaId, upload: &str) -> Result<(), StoreError> {
+    let sql = "-- media::note_upload\nUPDATE media SET upload = $2 /* upload */ WHERE id = $1";
+    store.execute(sql, &[&id.as_uuid(), &upload]).await?;
+    Ok(())
+}
+
+/// Whether a file has not come as a whole, and what the file store calls it then.
+pub async fn unfinished(store: &Store, id: MediaId) -> Result<Option<Option<String>>, StoreError> {
+    let sql = "-- media::unfinished\nSELECT upload FROM media WHERE id = $1 AND length IS NULL";
+    let row = store.query_opt(sql, &[&id.as_uuid()]).await?;
+    row.map(|row| Ok(row.try_get(0)?)).transpose()
+}
+
 /// Some files that are to go.
 pub async fn expired(store: &Store) -> Result<Vec<MediaId>, StoreError> {
     let sql = "-- media::expired

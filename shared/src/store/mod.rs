@@ -20,6 +20,7 @@ pub mod media;
 mod migrate;
 pub mod outbox;
 pub mod outlook;
+pub mod polls;
 pub mod previews;
 pub mod proxies;
 pub mod queues;

@@ -10,6 +10,8 @@ use crate::id::{EventId, SHARDS_MAX, ShardId, Token};
 
 /// Most events that one read of the relay takes.
 pub const BATCH_MAX: i64 = 500;
+/// A read of the relay ends with the event that brings it to so many bytes.
+pub const BATCH_BYTES_MAX: i64 = 4 << 20;
 /// Most events that are counted.
 pub const COUNT_MAX: i64 = 100_000;
 
@@ -52,13 +54,18 @@ pub struct Stored {
     pub body: String,
 }
 
-/// The oldest events of a shard, in order: at most so many, and never more than [`BATCH_MAX`].
+/// The oldest events of a shard, in order: at most so many, and never more than [`BATCH_MAX`] and
+/// [`BATCH_BYTES_MAX`] allow.
 pub async fn oldest(store: &Store, shard: ShardId, most: i64) -> Result<Vec<Stored>, StoreError> {
     let sql = "-- outbox::oldest
-        SELECT id, event_id, token, event, body FROM outbox WHERE shard = $1 ORDER BY id LIMIT $2";
-    let rows = store
-        .query(sql, &[&smallint(shard), &most.min(BATCH_MAX)])
-        .await?;
+        SELECT id, event_id, token, event, body FROM (
+            SELECT o.*, sum(octet_length(o.body)) OVER (ORDER BY o.id) - octet_length(o.body) AS bytes_before FROM (
+                SELECT id, event_id, token, event, body FROM outbox WHERE shard = $1 /* shard */
+                ORDER BY id LIMIT $2 /* most */) o) o
+        WHERE bytes_before < $3 /* bytes */ ORDER BY id";
+    let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
+        [&smallint(shard), &most.min(BATCH_MAX), &BATCH_BYTES_MAX];
+    let rows = store.query(sql, &parameters).await?;
     let stored = |row: &Row| {
         Ok(Stored {
             position: row.try_get(0)?,

@@ -4,6 +4,7 @@ use time::OffsetDateTime;
 use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 
+use super::polls::{self, SealedVote};
 use super::previews::{self, Preview};
 use super::uploads::{self, Upload};
 use super::{Store, StoreError};
@@ -147,6 +148,8 @@ pub struct SentMessage {
     pub upload: Option<Upload>,
     /// What is shown of the page that it links to.
     pub preview: Option<Preview>,
+    /// What was chosen of a poll, where it is a vote.
+    pub vote: Option<SealedVote>,
 }
 
 /// The next recipients of a queue that are queued or sending, behind `after`, in order. Those that wait for the end of
@@ -363,12 +366,13 @@ pub async fn find_by_stanza(
             u.uploaded_at, u.mimetype, u.as_document,
             u.length, u.media_key, u.sha256, u.enc_sha256, u.direct_path, u.url, u.expires_at,
             u.width, u.height, u.seconds, u.thumbnail, u.waveform, u.is_animated, p.link, p.title, p.description,
-            p.thumbnail AS small_picture
+            p.thumbnail AS small_picture, v.iv AS vote_iv, v.payload AS vote
         FROM recipient r JOIN queue q ON q.id = r.queue_id JOIN session s ON s.id = r.session_id
         LEFT JOIN LATERAL (SELECT * FROM queue_upload
             WHERE queue_id = r.queue_id AND uploaded_at <= coalesce(r.sent_at, 'infinity')
             ORDER BY uploaded_at DESC LIMIT 1) u ON true
         LEFT JOIN queue_preview p ON p.queue_id = r.queue_id
+        LEFT JOIN queue_vote v ON v.queue_id = r.queue_id
         WHERE r.session_id = $1 /* session */ AND r.stanza_id = ANY($2 /* stanzas */)";
     let ids: Vec<&str> = stanzas.iter().map(StanzaId::as_str).collect();
     let rows = store.query(sql, &[&session.get(), &ids]).await?;
@@ -386,6 +390,7 @@ pub async fn find_by_stanza(
             owner: row.try_get("jid")?,
             upload: uploads::record(row)?,
             preview: previews::record(row)?,
+            vote: polls::vote(row)?,
         })
     };
     rows.iter().map(message).collect()

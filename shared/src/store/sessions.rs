@@ -6,12 +6,13 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
+use uuid::Uuid;
 
 use super::leases::{self, Fence, shard_id, smallint};
 use super::proxies::{self, SealedProxy};
 use super::{Store, StoreError};
 use crate::event::{Passkey, RestrictionKind};
-use crate::id::{SessionId, ShardId, Token};
+use crate::id::{QueueId, SessionId, ShardId, Token};
 use crate::job::Presence;
 use crate::named::stored;
 use crate::proxy::ProxyUrl;
@@ -125,6 +126,8 @@ pub struct SessionRecord {
     pub deleting_at: Option<OffsetDateTime>,
     /// Before this nothing is sent.
     pub next_send_at: Option<OffsetDateTime>,
+    /// The queue of the last send with a gap behind it: while it holds, it was drawn for this one.
+    pub paced_by: Option<QueueId>,
     /// What it says of itself; none for what the deployment says.
     pub presence: Option<Presence>,
     /// The proxy that it leaves by; none for the deployment's.
@@ -150,7 +153,7 @@ pub struct SessionRecord {
 }
 
 const COLUMNS: &str = "id, token, shard, state, wanted, jid, lid, push_name, platform, qr, qr_expires_at, \
-     pairing_code, code_expires_at, passkey, close_reason, refused, deleting_at, next_send_at, last_sequence, created_at, \
+     pairing_code, code_expires_at, passkey, close_reason, refused, deleting_at, next_send_at, paced_by, last_sequence, created_at, \
      updated_at, paired_at, restriction, restricted_since, restricted_until, restricted_why, restrictions, \
      rate_limited_until, look_ups, look_ups_since, look_up_at, presence, \
      proxy, proxy_address";
@@ -392,6 +395,7 @@ fn record(row: &Row) -> Result<SessionRecord, StoreError> {
         refused: row.try_get("refused")?,
         deleting_at: row.try_get("deleting_at")?,
         next_send_at: row.try_get("next_send_at")?,
+        paced_by: row.try_get::<_, Option<Uuid>>("paced_by")?.map(QueueId::new),
         presence: presence(row)?,
         proxy: proxy(row)?,
         restriction: restriction(row)?,

@@ -50,6 +50,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long the socket stays open after the end of a stream was told. A real server drops TCP then, without a close frame;
 /// clients that look at the end of the socket first miss what they were told if it comes sooner.
 pub const END_AFTER: Duration = Duration::from_millis(100);
+/// What is no ciphertext of anybody's.
+const RUBBISH: [u8; 48] = [0x33; 48];
 /// Stanzas are gathered up to this size before they are written.
 const WRITE_BATCH_BYTES: usize = 64 * 1024;
 
@@ -277,6 +279,7 @@ fn seal(
             frame::write_sealed(sealer, batch, |out| out.extend_from_slice(&plaintext))?;
         }
         Outbound::Bundles(reply) => frame::write_node(&reply.render(seed), sealer, batch)?,
+        Outbound::Rubbish => frame::write(&RUBBISH, batch),
         Outbound::Close => return Ok(Some(Duration::ZERO)),
         Outbound::CloseSoon => return Ok(Some(END_AFTER)),
     }

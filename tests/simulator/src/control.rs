@@ -5,6 +5,8 @@
 mod app_state;
 mod groups;
 mod linking;
+mod people;
+mod saying;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -28,7 +30,7 @@ use crate::page;
 use crate::population::{Manners, Reply};
 use crate::refusal::Refusal;
 use crate::request::{Answer, Body, created, done, number, parse};
-use crate::sharing::Sharing;
+use crate::sharing::{MAX_PAST, Sharing};
 use crate::world::{
     AccountAddressing, Labels, NewsBy, Proofs, PropertyChange, SaltChange, Speaker, Special, TokenChange,
 };
@@ -83,6 +85,8 @@ fn router(handle: Handle) -> Router {
         .merge(app_state::router())
         .merge(groups::router())
         .merge(linking::router())
+        .merge(people::router())
+        .merge(saying::router())
         .merge(media::router())
         .merge(page::router())
         .fallback(|| async { Refusal::unknown("path") })
@@ -125,6 +129,16 @@ async fn set_addressing(State(handle): State<Handle>, Path(phone): Path<String>,
 
 async fn share(State(handle): State<Handle>, Path(phone): Path<String>, Body(body): Body) -> Answer {
     let sharing: Sharing = parse(&body)?;
+    if let Some(past) = &sharing.past {
+        number("past.first", &past.first)?;
+        let each = u64::from(past.messages) + u64::from(past.older);
+        if u64::from(past.chats) * each > MAX_PAST {
+            return Err(Refusal::bad(
+                "past",
+                format!("must have at most {MAX_PAST} messages in all"),
+            ));
+        }
+    }
     for chat in &sharing.chats {
         number("chats.number", &chat.number)?;
         if chat
@@ -189,41 +203,12 @@ async fn set_privacy(State(handle): State<Handle>, Path(phone): Path<String>, Bo
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SayBody {
-    to: String,
-    text: String,
-}
-
 async fn phone_says(State(handle): State<Handle>, Path(phone): Path<String>, Body(body): Body) -> Answer {
-    say(&handle, Speaker::Phone(number("number", &phone)?), &body).await
+    saying::say(&handle, Speaker::Phone(number("number", &phone)?), &body).await
 }
 
 async fn contact_says(State(handle): State<Handle>, Path(contact): Path<String>, Body(body): Body) -> Answer {
-    say(&handle, Speaker::Contact(number("number", &contact)?), &body).await
-}
-
-async fn say(handle: &Handle, speaker: Speaker, body: &[u8]) -> Answer {
-    let body: SayBody = parse(body)?;
-    if body.text.is_empty() || body.text.len() > MAX_TEXT_BYTES {
-        return Err(Refusal::bad(
-            "text",
-            format!("must be 1 to {MAX_TEXT_BYTES} bytes"),
-        ));
-    }
-    if body.to.ends_with("@g.us") {
-        let id = handle.say_in_group(speaker, &body.to, body.text).await?;
-        return created(&json!({ "id": id.as_str() }));
-    }
-    let to = body
-        .to
-        .split('@')
-        .next()
-        .unwrap_or_default()
-        .trim_start_matches('+');
-    let id = handle.say(speaker, number("to", to)?, body.text).await?;
-    created(&json!({ "id": id.as_str() }))
+    saying::say(&handle, Speaker::Contact(number("number", &contact)?), &body).await
 }
 
 #[derive(Deserialize)]

@@ -38,6 +38,14 @@ pub enum Kind {
     StreamError,
     /// The socket is closed without a word, `on` a message, a login, or now.
     Cut,
+    /// The stream ends in good order and without a reason, `on` as above.
+    StreamEnd,
+    /// The server says nothing more on this connection, `on` as above; it is the client that has to find out.
+    Silence,
+    /// A frame that nobody can open, `on` as above.
+    Rubbish,
+    /// The account is not set up for linked devices any more, `on` as above.
+    Downgrade,
     /// Logins are refused with `reason` (default 401).
     Failure,
     /// The last byte of the other side's copies is changed, so that their MAC is wrong.
@@ -46,7 +54,23 @@ pub enum Kind {
     ForceRetry,
 }
 
-/// What a [`Kind::StreamError`] or a [`Kind::Cut`] waits for.
+/// What a [`Kind::StreamError`] says beside its code, or instead of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Says {
+    /// `<conflict type="replaced"/>`.
+    Replaced,
+    /// `<conflict type="device_removed"/>`.
+    DeviceRemoved,
+    /// A message was not acknowledged.
+    Ack,
+    /// `<xml-not-well-formed/>`.
+    NotWellFormed,
+    /// Nothing.
+    Nothing,
+}
+
+/// What ends of connections ([`Kind::ends`]) wait for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum On {
@@ -57,6 +81,17 @@ pub enum On {
     Login,
     /// Nothing: all matching sessions, at once.
     Now,
+}
+
+impl Kind {
+    /// Whether it ends the connection, or what is said on it, and waits for what [`On`] says.
+    #[must_use]
+    pub const fn ends(self) -> bool {
+        matches!(
+            self,
+            Self::StreamError | Self::Cut | Self::StreamEnd | Self::Silence | Self::Rubbish | Self::Downgrade
+        )
+    }
 }
 
 /// Whom a fault strikes. A pattern is a number, or the beginning of numbers followed by `*`. An absent one is everybody.
@@ -104,9 +139,12 @@ pub struct Fault {
     /// For [`Kind::DropBefore`] and [`Kind::DropAfter`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cut: Option<bool>,
-    /// For [`Kind::StreamError`] and [`Kind::Cut`].
+    /// For those that end a connection.
     #[serde(default)]
     pub on: On,
+    /// For [`Kind::StreamError`]. Absent: what goes with the code, and without one that the connection was replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub says: Option<Says>,
     /// For [`Kind::ForceRetry`].
     #[serde(default)]
     pub keys: bool,
@@ -254,8 +292,9 @@ impl Fault {
 
     fn moment(&self) -> Option<Moment> {
         match (self.kind, self.on) {
-            (Kind::Failure, _) | (Kind::StreamError | Kind::Cut, On::Login) => Some(Moment::Login),
-            (Kind::StreamError | Kind::Cut, On::Now) => None,
+            (Kind::Failure, _) => Some(Moment::Login),
+            (kind, On::Login) if kind.ends() => Some(Moment::Login),
+            (kind, On::Now) if kind.ends() => None,
             _ => Some(Moment::Message),
         }
     }

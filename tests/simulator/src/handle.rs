@@ -26,9 +26,10 @@ use crate::refusal::Refusal;
 use crate::seed::Seed;
 use crate::sharing::Sharing;
 use crate::world::{
-    AccountAddressing, Cap, CollectionShown, Command, GroupChange, GroupShown, Labels, LinkOutcome,
-    MediaChange, NewFile, NewGroup, NewsBy, Page, PhoneChange, PropertyChange, Restrict, Said, Scanned,
-    SentFile, SessionInfo, Speaker, Special, Spoil, TokenChange, VersionChange, VersionInfo, Writing,
+    AccountAddressing, Audience, CallShown, CallTurn, Cap, CollectionShown, Command, GroupChange, GroupShown, Labels,
+    LinkOutcome, MediaChange, NewCall, NewFile, NewGroup, NewsBy, Page, PersonNews, PhoneChange, PropertyChange,
+    ReceiptWish, Restrict, Said, Scanned, SentFile, SessionInfo, Speaker, Special, Spoil, TokenChange, VersionChange,
+    VersionInfo, Writing,
 };
 
 /// How long a phone into which a code was typed waits for a companion that has asked for one.
@@ -248,6 +249,49 @@ impl Handle {
             .await?
     }
 
+    /// A contact changes something of itself; all who know it are told.
+    ///
+    /// # Errors
+    /// If there is no such contact, or a text is too long.
+    pub async fn change_person(&self, contact: Number, news: PersonNews) -> Result<(), Refusal> {
+        self.ask(|answer| Command::Person(contact, Box::new(news), answer))
+            .await?
+    }
+
+    /// A contact calls a phone. Returns the call's id.
+    ///
+    /// # Errors
+    /// If there is no such contact or phone.
+    pub async fn call(&self, contact: Number, new: NewCall) -> Result<String, Refusal> {
+        self.ask(|answer| Command::Call(contact, new, answer)).await?
+    }
+
+    /// A call goes on.
+    ///
+    /// # Errors
+    /// If there is no such call.
+    pub async fn turn_call(&self, id: &str, turn: CallTurn) -> Result<(), Refusal> {
+        self.ask(|answer| Command::TurnCall(id.to_owned(), turn, answer))
+            .await?
+    }
+
+    /// What became of a call.
+    ///
+    /// # Errors
+    /// If there is no such call.
+    pub async fn show_call(&self, id: &str) -> Result<CallShown, Refusal> {
+        self.ask(|answer| Command::ShowCall(id.to_owned(), answer))
+            .await?
+    }
+
+    /// How many QR codes clients get that are to be linked from now on: 1 to 6.
+    ///
+    /// # Errors
+    /// If it is another number.
+    pub async fn set_codes(&self, count: usize) -> Result<(), Refusal> {
+        self.ask(|answer| Command::Codes(count, answer)).await?
+    }
+
     /// From now on devices link with the phone only with its passkey, as the rules say; or without again.
     ///
     /// # Errors
@@ -371,8 +415,30 @@ impl Handle {
         to: Number,
         text: impl Into<String>,
     ) -> Result<CompactString, Refusal> {
-        self.ask(|answer| Command::Say(speaker, to, text.into(), answer))
+        self.post(speaker, Audience::Chat(to), Said::Text(text.into()))
+            .await
+    }
+
+    /// A phone or a contact says something of any kind. Returns the message's id.
+    ///
+    /// # Errors
+    /// If nobody has one of the numbers, there is no such group, or a vote is in a poll that the speaker has not got.
+    pub async fn post(
+        &self,
+        speaker: Speaker,
+        audience: Audience,
+        said: Said,
+    ) -> Result<CompactString, Refusal> {
+        self.ask(|answer| Command::Post(speaker, audience, said, answer))
             .await?
+    }
+
+    /// A contact says what became of a message.
+    ///
+    /// # Errors
+    /// If there is no such contact, or no such group.
+    pub async fn say_receipt(&self, contact: Number, wish: ReceiptWish) -> Result<(), Refusal> {
+        self.ask(|answer| Command::Receipt(contact, wish, answer)).await?
     }
 
     /// A phone or a contact sends a document, which it has sealed.
@@ -452,8 +518,7 @@ impl Handle {
         text: impl Into<String>,
     ) -> Result<CompactString, Refusal> {
         let said = Said::Text(text.into());
-        self.ask(|answer| Command::SayInGroup(speaker, group.into(), said, answer))
-            .await?
+        self.post(speaker, Audience::Group(group.into()), said).await
     }
 
     /// A member of a group deletes the message of this id, by that member, for everyone; nobody asks whether they may.
@@ -468,9 +533,8 @@ impl Handle {
         id: &str,
         author: Number,
     ) -> Result<CompactString, Refusal> {
-        let said = Said::Deletion(id.into(), author);
-        self.ask(|answer| Command::SayInGroup(speaker, group.into(), said, answer))
-            .await?
+        let said = Said::Deletion(id.into(), Some(author));
+        self.post(speaker, Audience::Group(group.into()), said).await
     }
 
     /// Sends all linked devices of a phone a stanza that no device encrypted. Returns its id.

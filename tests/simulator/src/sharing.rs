@@ -18,7 +18,37 @@ pub struct Sharing {
     pub salt: SaltSharing,
     /// Chats in the history; each with a token of the contact.
     pub chats: Vec<SharedChat>,
+    /// A past that is made up, in the place of those.
+    pub past: Option<Past>,
 }
+
+/// A past that is made up.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Past {
+    /// The number of the contact of the first chat; the others count on from there.
+    pub first: String,
+    /// How many chats.
+    pub chats: u32,
+    /// How many messages of each are shared.
+    pub messages: u32,
+    /// How many more of each the phone has, for a companion that asks, or wants all.
+    #[serde(default)]
+    pub older: u32,
+    /// How many messages go into one piece.
+    #[serde(default = "chunk")]
+    pub chunk: u32,
+    /// When the newest message was sent, unix seconds; when this was set, if absent.
+    #[serde(default)]
+    pub newest: Option<u64>,
+}
+
+const fn chunk() -> u32 {
+    2_000
+}
+
+/// Most messages of a past.
+pub const MAX_PAST: u64 = 1_000_000;
 
 /// How the keys go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]

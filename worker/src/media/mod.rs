@@ -54,7 +54,7 @@ impl Files {
             uploaded: settings.place.as_ref().map(FileStore::open).transpose()?,
             room: Arc::new(Semaphore::new(room.min(Semaphore::MAX_PERMITS))),
             http: Arc::default(),
-            pages: Arc::new(Semaphore::new(PAGES_AT_A_TIME)),
+            pages: Arc::new(Semaphore::new(settings.preview.at_a_time.get())),
             pictures: Arc::new(Semaphore::new(1)),
             thread: Arc::default(),
             settings,
@@ -117,9 +117,6 @@ impl Files {
         Some(prepared)
     }
 }
-
-/// Pages that a worker asks at a time, over all its sessions.
-const PAGES_AT_A_TIME: usize = 8;
 
 /// What a file is to be, and what is known of it.
 #[derive(Clone, Copy, Debug)]

@@ -92,6 +92,8 @@ pub struct PreviewSettings {
     pub time: Duration,
     /// `LINK_PREVIEW_BYTES`: most bytes that are read of a page, and most bytes of its picture.
     pub bytes: u64,
+    /// `LINK_PREVIEW_PAGES`: how many pages are asked at a time, over all sessions of a worker.
+    pub at_a_time: NonZeroUsize,
 }
 
 impl Default for PreviewSettings {
@@ -99,6 +101,7 @@ impl Default for PreviewSettings {
         Self {
             time: Duration::from_secs(5),
             bytes: 2 * 1024 * 1024,
+            at_a_time: NonZeroUsize::MIN.saturating_add(7),
         }
     }
 }
@@ -109,12 +112,16 @@ impl PreviewSettings {
         let settings = Self {
             time: read_seconds(env, "LINK_PREVIEW_TIMEOUT", default.time),
             bytes: env.or("LINK_PREVIEW_BYTES", default.bytes),
+            at_a_time: env.or("LINK_PREVIEW_PAGES", default.at_a_time),
         };
         if settings.time.is_zero() || settings.time > PREVIEW_TIMEOUT_MAX {
             env.problem("LINK_PREVIEW_TIMEOUT", "must be above 0 and at most 60 seconds");
         }
         if settings.bytes == 0 || settings.bytes > MAX_BYTES {
             env.problem("LINK_PREVIEW_BYTES", "must be 1 to 2147483648");
+        }
+        if settings.at_a_time.get() > PREVIEW_PAGES_MAX {
+            env.problem("LINK_PREVIEW_PAGES", "must be 1 to 1000");
         }
         settings
     }
@@ -186,6 +193,8 @@ const MAX_BYTES: u64 = 2 << 30;
 const SIDE: u32 = 32;
 /// The longest that a message may wait for a page.
 const PREVIEW_TIMEOUT_MAX: Duration = Duration::from_secs(60);
+/// Most pages that may be asked at a time.
+const PREVIEW_PAGES_MAX: usize = 1_000;
 /// The most points that may be set.
 const POINTS_MAX: u64 = 1_000_000_000;
 /// The longest silence that may be allowed.

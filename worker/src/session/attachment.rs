@@ -1,9 +1,10 @@
-//! The file that the messages of a queue carry, or the page that they link to, and that nothing of it starts before it is uploaded or
-//! asked.
+//! The file that the messages of a queue carry, the page that they link to, or the vote that they are, and that nothing of it starts
+//! before that is uploaded, asked or sealed.
 
 use std::sync::Arc;
 
 use shared::content::Content;
+use shared::store::polls::SealedVote;
 use shared::store::previews::Preview;
 use shared::store::uploads::Upload;
 use time::{Duration, OffsetDateTime};
@@ -15,19 +16,22 @@ use super::adapter::events::Failure;
 pub(crate) enum Attachment {
     /// They carry none.
     None,
-    /// It is not uploaded yet, or about to expire; or the page that they link to has not answered yet.
+    /// It is not uploaded yet, or about to expire; or the page that they link to has not answered yet; or the vote that they are
+    /// is not sealed yet.
     Awaited,
     /// It is uploaded.
     Ready(Arc<Upload>),
     /// They carry none, and this is shown of the page that they link to.
     Previewed(Option<Box<Preview>>),
+    /// They are a vote, which is sealed.
+    Voted(Box<SealedVote>),
     /// There is none: its recipients fail.
     Failed(Box<Failure>),
 }
 
 impl Attachment {
     pub(crate) fn of(content: &Content) -> Self {
-        match content.media().is_some() || content.link().is_some() {
+        match content.media().is_some() || content.link().is_some() || content.vote().is_some() {
             true => Self::Awaited,
             false => Self::None,
         }
@@ -35,14 +39,17 @@ impl Attachment {
 
     /// Whether messages can be made with what is there.
     pub(crate) fn is_at_hand(&self) -> bool {
-        matches!(self, Self::None | Self::Ready(_) | Self::Previewed(_))
+        matches!(
+            self,
+            Self::None | Self::Ready(_) | Self::Previewed(_) | Self::Voted(_)
+        )
     }
 
     pub(crate) fn is_wanted(&self, now: OffsetDateTime) -> bool {
         match self {
             Self::Awaited => true,
             Self::Ready(upload) => expires_soon(upload, now),
-            Self::None | Self::Previewed(_) | Self::Failed(_) => false,
+            Self::None | Self::Previewed(_) | Self::Voted(_) | Self::Failed(_) => false,
         }
     }
 }

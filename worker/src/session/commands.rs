@@ -204,8 +204,7 @@ impl Commands {
         }
         cx.recorder.after(match change {
             Change::Resume => After::Resumed(id),
-            Change::Delete => After::Deleted(id),
-            Change::Complete | Change::Pause | Change::Adopt => After::Stopped(id),
+            Change::Complete | Change::Pause | Change::Delete | Change::Adopt => After::Stopped(id),
         });
     }
 

@@ -16,7 +16,10 @@ use shared::recipient::Number;
 use shared::store::StoreError;
 use shared::store::chats::ChatRecord;
 use shared::store::chats::deletion::Forgotten;
+use shared::store::chats::oldest::Oldest;
+use shared::store::chats::people::ToldPerson;
 use shared::store::commit::SendRejection;
+use shared::store::polls::SealedVote;
 use shared::store::previews::Preview;
 use shared::store::queues::QueueRecord;
 use shared::store::received::ReceivedMedia;
@@ -32,6 +35,7 @@ use whatsapp::client::UploadError;
 use whatsapp::command::Presence;
 use whatsapp::device::Device;
 
+use super::adapter::events::Failure;
 use super::adapter::presence::presence;
 use super::look_up::LookUpTurns;
 use super::queues::{Change, Queue, Queues, Spec};
@@ -81,10 +85,14 @@ pub(crate) enum Fetched {
     Transfer(QueueId, Transferred),
     /// The file that our phone is to upload again, if there is one.
     Received(u64, Result<Option<Box<ReceivedMedia>>, StoreError>),
+    /// The oldest message of the chat of which our phone is asked for more.
+    Oldest(u64, Result<Option<Oldest>, StoreError>),
     /// It is written down where that file is now.
     Moved(u64, Result<(), StoreError>),
     /// What became of a job on the session's schedules; nothing to tell of one that deletes.
     Scheduled(Result<Option<Added>, StoreError>),
+    /// What events have told of people who wrote.
+    Told(Result<Vec<ToldPerson>, StoreError>),
     /// A question was answered from the store.
     Answered,
     /// What is kept of the chat that a job is about.
@@ -103,6 +111,10 @@ pub(crate) enum Transferred {
     Stored(Box<Upload>),
     /// This is shown of its page, and that is durable.
     Previewed(Option<Box<Preview>>),
+    /// It is a vote, which is sealed, and that is durable.
+    Voted(Box<SealedVote>),
+    /// It is a vote in a poll that is not there, or that does not take it.
+    NoVote(Box<Failure>),
     /// WhatsApp did not take it, and this is kept of it.
     NotUploaded(Option<Box<Prepared>>, UploadError),
     /// The database failed.

@@ -13,13 +13,16 @@ use tokio::time::Instant;
 use whatsapp::command::Command;
 
 use super::adapter::passkey::assertion;
+use super::calls::Calls;
 use super::chat_actions::ChatActions;
 use super::chats::Chats;
 use super::commands::{Commands, read_lists};
+use super::contacts::Contacts;
 use super::context::{Context, Exit, Fetched};
 use super::deletion::{Deletion, delete_rows};
 use super::dry_run;
 use super::groups::Groups;
+use super::history::Histories;
 use super::link::Link;
 use super::logout::Logout;
 use super::media_retries::MediaRetries;
@@ -27,6 +30,7 @@ use super::numbers::Numbers;
 use super::pacer::Waiting;
 use super::profiles::Profiles;
 use super::questions::Questions;
+use super::queues::Change;
 use super::reader::Reader;
 use super::receipts::Receipts;
 use super::recipient::on_accounts;
@@ -51,8 +55,11 @@ pub(super) struct Parts {
     groups: Groups,
     profiles: Profiles,
     chats: Chats,
+    contacts: Contacts,
+    calls: Calls,
     chat_actions: ChatActions,
     media_retries: MediaRetries,
+    histories: Histories,
     logout: Logout,
     deletion: Deletion,
     status: Status,
@@ -79,8 +86,11 @@ impl Parts {
             groups: Groups::default(),
             profiles: Profiles::default(),
             chats: Chats::default(),
+            contacts: Contacts::default(),
+            calls: Calls::default(),
             chat_actions: ChatActions::default(),
             media_retries: MediaRetries::default(),
+            histories: Histories::default(),
             logout: Logout::default(),
             deletion: Deletion::default(),
             status: Status::default(),
@@ -242,10 +252,12 @@ impl Parts {
             Job::Group(_) => self.groups.ask(cx, &self.link, job),
             Job::Profile(asked) if asked.action == ProfileAction::SetName => self.chat_actions.take(cx, job),
             Job::Profile(_) => self.profiles.ask(&self.link, job),
+            Job::RejectCall(_) => self.calls.reject(&self.link, job),
             Job::Chat(_) => self.chat_actions.take(cx, job),
             Job::ForgetChat(_) | Job::ForgetPerson(_) => self.chats.take(cx, job),
             Job::DryRun(run) => dry_run::answer(cx, DryRun::clone(run), job),
             Job::MediaRefresh(_) => self.media_retries.ask(cx, &self.link, job),
+            Job::History(_) => self.histories.ask(cx, &self.link, job),
             // Sends are accepted before they come here.
             Job::Send(_) => drop(job),
         }
@@ -370,10 +382,6 @@ impl Parts {
             After::Stopped(queue) => {
                 self.commands.on_stopped(cx, &mut self.reader, queue);
             }
-            After::Deleted(queue) => {
-                self.sends.on_deleted(cx, queue);
-                self.commands.on_stopped(cx, &mut self.reader, queue);
-            }
             After::Held {
                 queue,
                 total,
@@ -409,7 +417,12 @@ impl Parts {
             Fetched::Device(Err(error)) => cx.end(Exit::Lost(error.to_string())),
             Fetched::OfCommand(queue, record) => self.commands.on_queue(cx, queue, record?),
             Fetched::Dropped(dropped) => self.logout.on_dropped(cx, dropped),
-            Fetched::Lists(queue, change, lists) => self.commands.on_lists(cx, queue, change, lists?),
+            Fetched::Lists(queue, change, lists) => {
+                self.commands.on_lists(cx, queue, change, lists?);
+                if change == Change::Delete {
+                    self.sends.on_deleting(cx, queue);
+                }
+            }
             Fetched::Retried(retried) => self.retries.on_retried(cx, retried),
             Fetched::Transfer(queue, transferred) => {
                 cx.transfers -= 1;
@@ -418,8 +431,10 @@ impl Parts {
             Fetched::Chat(ticket, found) => self.chat_actions.on_found(cx, &self.link, ticket, found)?,
             Fetched::Forgetting(outcome) => self.chats.on_fetched(cx, &mut self.link, outcome),
             Fetched::Received(ticket, found) => self.media_retries.on_found(&self.link, ticket, found),
+            Fetched::Oldest(ticket, found) => self.histories.on_oldest(&self.link, ticket, found),
             Fetched::Moved(ticket, moved) => self.media_retries.on_moved(ticket, moved)?,
             Fetched::Scheduled(outcome) => self.schedules.on_done(cx, outcome),
+            Fetched::Told(told) => self.contacts.on_told(cx, told),
             Fetched::Answered => {}
             Fetched::Adopted(queue, adopted) => {
                 adopted?;

@@ -16,6 +16,7 @@ use whatsapp::store::StoreError;
 
 use super::adapter::clock::ConnectionClock;
 use super::adapter::keys::{self, Keys, Step};
+use super::adapter::misbehaviour::Noted;
 use super::context::{Context, Exit, Fetched};
 use super::way;
 use crate::lease::Lease;
@@ -161,6 +162,9 @@ impl Link {
         let keys = Keys {
             store: cx.around.store.clone(),
             session: cx.record.id,
+            keeps_messages: cx.around.keep_bytes.is_some(),
+            noted: Noted::default(),
+            clock: cx.around.clock,
             steps: self.steps.clone(),
         };
         let settings = cx.around.versions.settings().through(own_way);

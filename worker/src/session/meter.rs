@@ -35,6 +35,16 @@ pub(crate) fn rate_limited() {
     counter!("fanfare_sessions_rate_limited_total").increment(1);
 }
 
+/// So many messages of the past were told.
+pub(crate) fn recalled(messages: usize) {
+    counter!("fanfare_history_messages_total").increment(messages as u64);
+}
+
+/// A piece of the past can't be read.
+pub(crate) fn history_refused() {
+    counter!("fanfare_history_refused_total").increment(1);
+}
+
 /// One message came in.
 pub(crate) fn received() {
     counter!("fanfare_messages_received_total").increment(1);
@@ -43,6 +53,11 @@ pub(crate) fn received() {
 /// A device was left out of a send, or what it sent was not believed; `reason` is one of a closed set.
 pub(crate) fn device_refused(reason: &'static str) {
     counter!("fanfare_devices_refused_total", "reason" => reason).increment(1);
+}
+
+/// A peer did what no app does, which harms its own message alone; `reason` is one of a closed set.
+pub(crate) fn misbehaved(reason: &'static str) {
+    counter!("fanfare_peers_misbehaved_total", "reason" => reason).increment(1);
 }
 
 /// A device turned out to have another identity than before.

@@ -78,6 +78,8 @@ pub struct Pacer {
     before: Gap,
     /// How long sends take of late from their claim until their frame may leave.
     lead: Duration,
+    /// When it took over: what the last owner of the session sent had left before.
+    resumed: Option<Instant>,
 }
 
 /// What lies before the next send.
@@ -122,6 +124,7 @@ impl Pacer {
                 due,
                 ..Gap::default()
             },
+            resumed: Some(now),
             ..Self::default()
         }
     }
@@ -150,9 +153,10 @@ impl Pacer {
     }
 
     /// The queue that the gap was drawn for is gone: the next send waits a gap of its own queue since the last one, as it would
-    /// have if that had been of its queue too. Whoever has a last send to count from is told when one of this pace may leave.
+    /// have if that had been of its queue too. A last send of another owner counts from when this one took over. Whoever has one
+    /// to count from is told when one of this pace may leave.
     pub fn release(&mut self, pace: Pace, rng: &mut impl Rng) -> Option<Instant> {
-        let last = self.gap.last?;
+        let last = self.gap.last.or(self.resumed)?;
         let share = Share(rng.random());
         let gap = Gap {
             due: None,
@@ -185,12 +189,14 @@ impl Pacer {
     }
 
     /// A claimed send came to nothing before anything left: the gap before it holds again. Not if others were claimed
-    /// behind it: their gaps stay.
-    pub fn unclaim(&mut self, claim: Claim) {
-        if self.claimed && claim.number == self.claims {
+    /// behind it: their gaps stay. Answers whether it was the newest.
+    pub fn unclaim(&mut self, claim: Claim) -> bool {
+        let is_newest = self.claimed && claim.number == self.claims;
+        if is_newest {
             self.claimed = false;
             self.gap = self.before;
         }
+        is_newest
     }
 
     /// The frame of a claimed send leaves now: its gap starts here, and stays if a newer one comes to nothing.

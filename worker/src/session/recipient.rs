@@ -14,8 +14,8 @@ use whatsapp::jid::Jid;
 use whatsapp::message_id::MessageId;
 
 use super::accounts::Claim;
-use super::adapter::events::{Failure, Peer};
-use super::adapter::names::{server, stanza_id};
+use super::adapter::events::{Author, Failure, Peer};
+use super::adapter::names::{message_id, server, stanza_id};
 use super::attempts::Silence;
 use super::context::{Context, Fetched};
 use super::meter;
@@ -142,6 +142,9 @@ pub(super) fn outcome_unknown(cx: &mut Context, queue: QueueId, mut target: Targ
     if let Some(why) = end_of_attempts(cx, queue, &target) {
         return settle(cx, queue, &target, Outcome::Unknown(why));
     }
+    if !target.is_late() {
+        tell_of(cx, &target, MessageStatus::Pending);
+    }
     if silence == Silence::CutOff && !target.is_late() {
         // Mended at once.
         return cx.queues.give_back(queue, target);
@@ -171,15 +174,32 @@ pub(super) fn settle_repeat(cx: &mut Context, id: &MessageId) -> bool {
 
 /// Tells that the server has a message, to whoever was given.
 pub(super) fn server_has_it(cx: &mut Context, id: &MessageId, chat: &Jid, given: Option<&Number>) {
+    tell_status(cx, id, (chat, given), MessageStatus::ServerAck);
+}
+
+/// Tells what became of a message of a recipient that may have left, where no acknowledgement says it.
+pub(super) fn tell_of(cx: &mut Context, target: &Target, status: MessageStatus) {
+    let Some(id) = &target.stanza else { return };
+    let to = target.addressee.as_ref().unwrap_or(&target.number);
+    let chat = Jid::new(to.user(), server(to.kind()));
+    tell_status(cx, &message_id(id), (&chat, Some(&target.number)), status);
+}
+
+fn tell_status(
+    cx: &mut Context,
+    id: &MessageId,
+    (chat, given): (&Jid, Option<&Number>),
+    status: MessageStatus,
+) {
     let given = given
         .filter(|given| given.kind() == NumberKind::Phone)
         .map(Number::user);
     let phone = given.map(|given| Jid::new(given, server(NumberKind::Phone)));
-    let mut header = Peer::new(chat, phone.as_ref(), None).header(stanza_id(id));
+    let mut header = Peer::new(chat, phone.as_ref(), None).header(stanza_id(id), Author::Us);
     if let Some(given) = given {
         header.phone_number = Some(given.to_owned());
     }
-    let status = Event::message_status(MessageStatus::ServerAck, header, unix_millis(cx.wall()));
+    let status = Event::message_status(status, header, unix_millis(cx.wall()));
     cx.recorder.event(status);
 }
 

@@ -36,10 +36,8 @@ pub(crate) enum After {
     Answer(Box<PendingJob>, Answer),
     /// Everything that a draining queue had in hand is written.
     Drained(QueueId, Change),
-    /// The queue is completed or paused.
+    /// The queue is completed, paused or deleted.
     Stopped(QueueId),
-    /// The queue is deleted.
-    Deleted(QueueId),
     Resumed(QueueId),
     /// All that is left of the queue, of so many recipients in all, waits in the store: for the end of this restriction,
     /// or to be read again.

@@ -9,6 +9,7 @@ pub(super) mod in_hand;
 use std::collections::HashMap;
 use std::time::Duration;
 
+use shared::event::MessageStatus;
 use shared::id::QueueId;
 use shared::store::commit::RecipientChange;
 use time::OffsetDateTime;
@@ -27,11 +28,12 @@ use super::content::{self, Rendering};
 use super::context::Context;
 use super::link::Link;
 use super::meter;
-use super::pacer::{Pace, Pacer, Waiting};
+use super::pacer::{Claim, Pace, Pacer, Waiting};
 use super::queues::{From, Queue};
 use super::rate::{Pause, TRIES_MAX, TROUBLE};
 use super::recipient::{
     Outcome, acked_late, end_of_attempts, goes_by, hold, outcome_unknown, server_has_it, settle, start_queue,
+    tell_of,
 };
 use super::recorder::After;
 use super::target::Target;
@@ -45,6 +47,8 @@ pub(super) struct Sends {
     newest: Option<MessageId>,
     /// The queue of the send that was claimed last: the gap is drawn from its pace.
     paced_by: Option<QueueId>,
+    /// That of the send before, whose gap holds again where the last comes to nothing.
+    paced_before: Option<QueueId>,
     /// Frames that are ready before their time, and what else followed their commit.
     held: Option<(Instant, Vec<After>)>,
     pub(super) cap: CapTurn,
@@ -66,7 +70,11 @@ impl Sends {
             rate_limit: Pause::resume(cx.record.rate_limited_until, cx.wall(), cx.now()),
             in_hand: HashMap::new(),
             newest: None,
-            paced_by: None,
+            paced_by: cx
+                .record
+                .paced_by
+                .filter(|_| next.is_some_and(|at| at > cx.wall())),
+            paced_before: None,
             held: None,
             cap: CapTurn::default(),
             trouble: Pause::default(),
@@ -180,7 +188,7 @@ impl Sends {
             since: now,
         };
         self.newest = Some(id.clone());
-        self.paced_by = Some(queue);
+        self.paced_before = self.paced_by.replace(queue);
         self.in_hand.insert(id, hand);
         Ok(())
     }
@@ -269,6 +277,11 @@ impl Sends {
         let next = wall + held.unwrap_or_default() + claim.gap;
         write.next_send_at = Some(next);
         cx.record.next_send_at = Some(next);
+        // Without a gap there is nothing to be let go.
+        let queue = Some(hand.queue);
+        if !claim.gap.is_zero() && cx.record.paced_by != queue {
+            (write.paced_by, cx.record.paced_by) = (queue, queue);
+        }
         cx.recorder.after(After::Leaves(id));
     }
 
@@ -304,14 +317,23 @@ impl Sends {
         released.map_or_else(Vec::new, |(_, held)| held)
     }
 
-    /// A queue is deleted: the gap behind its last send holds nobody else.
-    pub(super) fn on_deleted(&mut self, cx: &mut Context, queue: QueueId) {
+    /// A queue is being deleted: the gap behind its last send holds nobody else, from the write of the deletion on.
+    pub(super) fn on_deleting(&mut self, cx: &mut Context, queue: QueueId) {
         if self.paced_by != Some(queue) {
             return;
         }
         let (pace, now) = (cx.around.pace, cx.now());
         if let Some(due) = self.pacer.release(pace, &mut cx.rng) {
-            cx.recorder.write.next_send_at = Some(cx.wall() + due.saturating_duration_since(now));
+            let next = cx.wall() + due.saturating_duration_since(now);
+            cx.recorder.write.next_send_at = Some(next);
+            cx.record.next_send_at = Some(next);
+        }
+    }
+
+    /// A claimed send came to nothing before anything left.
+    fn unclaim(&mut self, claim: Claim) {
+        if self.pacer.unclaim(claim) {
+            self.paced_by = self.paced_before;
         }
     }
 
@@ -333,7 +355,7 @@ impl Sends {
         let now = cx.now();
         if hand.stage == Stage::Asked {
             // The answer to the try before: this one need not leave any more.
-            self.pacer.unclaim(hand.claim);
+            self.unclaim(hand.claim);
             link.tell(Command::Cancel(id.clone()));
         }
         self.pacer.answered(hand.pace, now);
@@ -360,7 +382,7 @@ impl Sends {
             return;
         };
         if hand.stage == Stage::Asked {
-            self.pacer.unclaim(hand.claim);
+            self.unclaim(hand.claim);
             self.give_turns_back(cx, &hand, reason);
         }
         if hand.stage != Stage::Asked {
@@ -395,6 +417,9 @@ impl Sends {
             reason => {
                 let failure = Failure::from(reason);
                 meter::failed(failure.status);
+                if hand.stage != Stage::Asked {
+                    tell_of(cx, &hand.target, MessageStatus::Error);
+                }
                 settle(cx, hand.queue, &hand.target, Outcome::Failed(failure));
             }
         }
@@ -479,6 +504,7 @@ fn ask(cx: &Context, queue: QueueId, id: &MessageId, to: (&Target, From), link: 
             content: own.as_ref().unwrap_or(&queue.content),
             upload: queue.upload().map(AsRef::as_ref),
             preview: queue.preview(),
+            vote: queue.vote(),
             chat: &to.0.number,
             own: cx.record.owner.as_ref().map(|owner| owner.jid.as_str()),
             at: queue.accepted_at,

@@ -8,6 +8,7 @@ use shared::config::{Amqp, Env, read_delay, read_seconds, read_send_limits};
 use shared::job::SendLimits;
 use whatsapp::command::Presence;
 use whatsapp::connection::{ClientVersion, Config};
+use whatsapp::payload::{History, HistoryWish};
 use whatsapp::proxy::Proxy;
 use whatsapp::signal::curve::PublicKey;
 
@@ -35,7 +36,7 @@ pub struct Settings {
     pub attempts: Attempts,
     /// `LOOK_UP_GAP` and `LOOK_UPS_PER_DAY`.
     pub look_ups: LookUpPace,
-    /// `WHATSAPP_URL`, `WHATSAPP_MEDIA_URL`, `WHATSAPP_PROXY`, `PRESENCE`, `WHATSAPP_ORIGIN`, `WHATSAPP_ROOT_KEY`. The version in it is
+    /// `WHATSAPP_URL`, `WHATSAPP_MEDIA_URL`, `WHATSAPP_PROXY`, `PRESENCE`, `HISTORY`, `HISTORY_DAYS`, `WHATSAPP_ORIGIN`, `WHATSAPP_ROOT_KEY`. The version in it is
     /// replaced by the current one.
     pub whatsapp: Config,
     /// `STORE_MESSAGES` and `STORE_MESSAGE_BYTES`: how much is kept of what a message says; `None` keeps no messages.
@@ -162,6 +163,7 @@ fn read_whatsapp(env: &mut Env) -> Config {
     }
     config.proxy = env.optional::<Proxy>("WHATSAPP_PROXY").map(Arc::new);
     config.presence = Some(read_presence(env));
+    config.history = read_history(env);
     // Two recipients of a queue may turn out to be one account.
     config.tells_renumbered = true;
     if let Some(origin) = env.optional("WHATSAPP_ORIGIN") {
@@ -187,6 +189,27 @@ fn read_presence(env: &mut Env) -> Presence {
         }
     }
 }
+
+/// How much of the past is taken in.
+fn read_history(env: &mut Env) -> HistoryWish {
+    let depth = match env.optional::<String>("HISTORY").as_deref() {
+        None | Some("recent") => History::Recent,
+        Some("off") => History::Off,
+        Some("full") => History::Full,
+        Some(_) => {
+            env.problem("HISTORY", "must be off, recent or full");
+            History::Recent
+        }
+    };
+    let days: Option<u32> = env.optional("HISTORY_DAYS");
+    if days.is_some_and(|days| !HISTORY_DAYS.contains(&days)) {
+        env.problem("HISTORY_DAYS", "must be 1 to 3650");
+    }
+    HistoryWish { depth, days }
+}
+
+/// How far back that may reach.
+const HISTORY_DAYS: std::ops::RangeInclusive<u32> = 1..=3_650;
 
 fn parse_key(text: &str) -> Option<PublicKey> {
     let bytes: [u8; 32] = hex::decode(text).ok()?.try_into().ok()?;
@@ -251,6 +274,8 @@ mod tests {
             ("SEND_ATTEMPT_PAUSE", "90000"),
             ("STORE_MESSAGES", "perhaps"),
             ("STORE_MESSAGE_BYTES", "10"),
+            ("HISTORY", "everything"),
+            ("HISTORY_DAYS", "0"),
         ]);
         let problems = problems.unwrap_err().0.join("\n");
         for name in [
@@ -264,6 +289,8 @@ mod tests {
             "SEND_ATTEMPT_PAUSE",
             "STORE_MESSAGES",
             "STORE_MESSAGE_BYTES",
+            "HISTORY",
+            "HISTORY_DAYS",
         ] {
             assert!(problems.contains(name), "{name} in {problems}");
         }

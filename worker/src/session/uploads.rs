@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use rand::RngExt as _;
 use shared::clock::Clock;
-use shared::content::{Content, Source};
+use shared::content::{Content, Media, Source};
 use shared::id::QueueId;
 use shared::store::media;
-use shared::store::uploads::{self as store, Upload as Stored};
+use shared::store::uploads::{self as store, Facts, Upload as Stored};
 use shared::store::{Fence, Store};
 use time::OffsetDateTime;
 use tokio::time::Instant;
@@ -23,6 +23,7 @@ use whatsapp::media::MediaKey;
 
 use super::adapter::events::Failure;
 use super::attachment::{Attachment, expires_soon};
+use super::ballots::Voting;
 use super::content::wish;
 use super::context::{Context, Exit, Transferred};
 use super::link::Link;
@@ -97,6 +98,18 @@ impl Uploads {
             let (files, fence) = (cx.around.files.clone(), cx.lease.fence());
             return cx.transfer(id, pages::preview(store, fence, id, files, link));
         }
+        let vote = cx.queues.get(id).and_then(|queue| queue.content.vote());
+        if let Some(vote) = vote.cloned() {
+            let voting = Voting {
+                store,
+                fence: cx.lease.fence(),
+                session: cx.record.id,
+                owner: cx.record.owner.clone(),
+                vote,
+                iv: cx.rng.random(),
+            };
+            return cx.transfer(id, voting.seal(id));
+        }
         cx.transfer(id, async move {
             match store::find(&store, id).await {
                 Ok(Some(upload)) if !expires_soon(&upload, wall) => Transferred::Stored(Box::new(upload)),
@@ -157,6 +170,8 @@ impl Uploads {
             Transferred::Previewed(found) => {
                 cx.queues.attach(id, Attachment::Previewed(found));
             }
+            Transferred::Voted(vote) => cx.queues.attach(id, Attachment::Voted(vote)),
+            Transferred::NoVote(failure) => cx.queues.attach(id, Attachment::Failed(failure)),
             Transferred::Lost(error) => cx.lose(&error),
             Transferred::NoFile(error)
                 if error.is_passing() && (error.is_ours() || tries + 1 < FETCHES_MAX) =>
@@ -240,7 +255,13 @@ impl Journey {
             file: &prepared.file,
         };
         match self.route.upload(upload).await {
-            Ok(uploaded) => Ok(stored(&prepared, uploaded, self.clock.wall())),
+            Ok(uploaded) => {
+                let mut stored = stored(&prepared, uploaded, self.clock.wall());
+                if let Some(media) = self.content.media() {
+                    told(media, &mut stored.facts);
+                }
+                Ok(stored)
+            }
             Err(error) => Err(Transferred::NotUploaded(self.files.keep(prepared), error)),
         }
     }
@@ -259,6 +280,15 @@ impl Journey {
             ..wish
         };
         self.files.prepare(wish, self.key.clone()).await
+    }
+}
+
+/// What its caller knows of a file counts more than what was found out.
+fn told(media: &Media, facts: &mut Facts) {
+    facts.size = media.size().or(facts.size);
+    facts.seconds = media.seconds.or(facts.seconds);
+    if let Some(jpeg) = media.jpeg() {
+        facts.thumbnail = Some(jpeg.into());
     }
 }
 

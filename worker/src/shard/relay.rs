@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use shared::broker::{Outgoing, PublishError, Publisher, Topology};
 use shared::clock::Clock;
-use shared::store::outbox::{self, BATCH_MAX, Stored};
+use shared::store::outbox::{self, BATCH_BYTES_MAX, BATCH_MAX, Stored};
 use shared::store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
@@ -75,12 +75,14 @@ impl Relay {
     }
 
     /// Publishes the oldest events, `abreast` at a time; says how many were confirmed and are forgotten, and why not
-    /// all of them.
+    /// all of them. A read that its bytes have cut off counts as a full one: more may wait.
     async fn batch(&self, abreast: usize) -> (usize, Option<RelayError>) {
         let events = match outbox::oldest(&self.store, self.lease.shard(), BATCH_MAX).await {
             Ok(events) => events,
             Err(error) => return (0, Some(error.into())),
         };
+        let bytes: usize = events.iter().map(|event| event.body.len()).sum();
+        let is_cut = i64::try_from(bytes).is_ok_and(|bytes| bytes >= BATCH_BYTES_MAX);
         let positions: Vec<i64> = events.iter().map(|event| event.position).collect();
         let mut messages = events.into_iter().map(|event| self.message(event));
         let (mut confirmed, mut failure) = (0, None);
@@ -99,7 +101,10 @@ impl Relay {
             Err(error) => return (0, Some(error.into())),
         }
         metrics::counter!("fanfare_events_published_total").increment(confirmed as u64);
-        (confirmed, failure)
+        match failure {
+            None if is_cut => (ABREAST_MAX, None),
+            failure => (confirmed, failure),
+        }
     }
 
     /// Publishes events; says how many were confirmed before the first that was not, and why it was not.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use shared::clock::Clock;
 use shared::store::deliveries::{at_once, upkeep};
-use shared::store::{Store, StoreError, chats, idempotency, queues, received, requests};
+use shared::store::{Store, StoreError, chats, idempotency, polls, queues, received, requests};
 use tokio_util::sync::CancellationToken;
 
 use super::attempt::count_dead;
@@ -98,6 +98,9 @@ pub(super) async fn sweep(store: &Store, keep: Keep, clock: Clock) -> Swept {
         .pieces("files of messages", || async {
             received::purge(store).await.map(some)
         })
+        .await;
+    swept
+        .pieces("polls", || async { polls::purge(store).await.map(some) })
         .await;
     if let Some(keep) = keep.queues {
         swept

@@ -6,6 +6,7 @@ use shared::job::{Answer, FailureCode};
 use shared::store::queues::{self, QueueState};
 use shared::testing::job_id;
 use simulator::fault::{Kind, Match};
+use time::OffsetDateTime;
 
 use crate::stage::{Stage, delete, fault, names, pause, resume, text};
 
@@ -229,6 +230,35 @@ async fn the_gap_of_a_deleted_queue_holds_no_other() {
     stage.event(&token, "send.message:PROCESSING", |_| true).await;
     assert!(is_done(&stage.call(&token, delete(slow)).await));
     stage.event(&token, "deleted.queue", |_| true).await;
+    let next = stage.send(&token, text(&numbers[2..], None)).await.to_string();
+    stage
+        .event(&token, "send.message:COMPLETED", |event| {
+            event.to_string().contains(&next)
+        })
+        .await;
+    worker.stop().await;
+}
+
+/// The same where the gap was drawn by a worker that is gone: the queue is deleted when another one waits its gap out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_gap_of_a_deleted_queue_holds_no_other_after_a_restart() {
+    let stage = Stage::new().await;
+    let worker = stage.worker("w1");
+    let token = stage.paired("15550000020").await;
+    let numbers = stage.contacts("15550070", 3).await;
+    let pace = Some((600.0, 600.0));
+    let slow = stage.send(&token, text(&numbers[..2], pace)).await;
+    stage.event(&token, "send.message:PROCESSING", |_| true).await;
+    assert_eq!(stage.record(&token).await.unwrap().paced_by, Some(slow));
+    worker.stop().await;
+    let worker = stage.worker("w2");
+    assert!(is_done(&stage.call(&token, delete(slow)).await));
+    stage.event(&token, "deleted.queue", |_| true).await;
+    let next = stage.record(&token).await.unwrap().next_send_at.unwrap();
+    assert!(
+        next < OffsetDateTime::now_utc() + Duration::from_secs(300),
+        "the gap goes in the write of the deletion"
+    );
     let next = stage.send(&token, text(&numbers[2..], None)).await.to_string();
     stage
         .event(&token, "send.message:COMPLETED", |event| {

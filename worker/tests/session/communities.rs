@@ -2,14 +2,14 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
+use serde_json::{Value, json};
 use shared::content::Text;
 use shared::id::Token;
 use shared::job::{
     Answer, GroupAction, GroupAnswer, GroupId, GroupJob, Job, ProfileAction, ProfileJob, SendJob,
 };
 use shared::recipient::Number;
-use simulator::world::{GroupAddressing, GroupChange, GroupKind, NewGroup};
+use simulator::world::{GroupAddressing, GroupChange, GroupKind, NewGroup, Renumbering};
 
 use crate::groups::InGroup;
 use crate::stage::Stage;
@@ -153,4 +153,116 @@ async fn the_announcement_group_of_a_community_is_a_group_that_admins_write_in()
     let report = stage.audit(|report| report.server.group_messages == 1).await;
     assert_eq!(report.server.violations, 0);
     worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn groups_that_come_into_a_community_and_go_are_told_to_both() {
+    let stage = Stage::new().await;
+    let worker = stage.worker("w1");
+    let owner = "15550000147";
+    let token = stage.paired(owner).await;
+    let contacts = stage.contacts("15550147", 2).await;
+    let new = |subject: &str, kind| NewGroup {
+        subject: subject.to_owned(),
+        members: vec![contacts[0].clone(), owner.to_owned()],
+        addressing: GroupAddressing::Lid,
+        community: None,
+        kind,
+    };
+    let community = stage.group_of(new("Community", GroupKind::Community)).await;
+    let talk = stage.group_of(new("Talk", GroupKind::Group)).await;
+    for (action, link, unlink) in [
+        ("linked", vec![talk.clone()], vec![]),
+        ("unlinked", vec![], vec![talk.clone()]),
+    ] {
+        let change = GroupChange {
+            link,
+            unlink,
+            ..GroupChange::default()
+        };
+        let changed = stage.simulator.change_group(&community, change).await;
+        changed.expect("it is changed");
+        for (of, relation, other, subject) in [
+            (&community, "group", &talk, "Talk"),
+            (&talk, "community", &community, "Community"),
+        ] {
+            let told = stage
+                .event(&token, "groups.link", |event| {
+                    event["data"]["id"] == of.as_str() && event["data"]["action"] == action
+                })
+                .await;
+            let data = &told["data"];
+            assert_eq!(data["relation"], relation);
+            assert_eq!(
+                data["groups"],
+                json!([{ "id": other, "subject": subject, "isAnnouncementGroup": false }])
+            );
+        }
+    }
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_that_the_account_is_in_no_more_is_told_with_the_cause() {
+    let stage = Stage::new().await;
+    let worker = stage.worker("w1");
+    let owner = "15550000148";
+    let token = stage.paired(owner).await;
+    let contacts = stage.contacts("15550148", 3).await;
+    for addressing in [GroupAddressing::Lid, GroupAddressing::Pn] {
+        for cause in ["removed", "left", "deleted"] {
+            let new = NewGroup {
+                subject: cause.to_owned(),
+                members: vec![contacts[0].clone(), contacts[1].clone(), owner.to_owned()],
+                addressing,
+                community: None,
+                kind: GroupKind::Group,
+            };
+            let group = stage.group_of(new).await;
+            // Another member has another number, and goes: that is no end for the account.
+            for change in [
+                GroupChange {
+                    renumber: Some(Renumbering {
+                        from: contacts[1].clone(),
+                        to: contacts[2].clone(),
+                    }),
+                    ..GroupChange::default()
+                },
+                GroupChange {
+                    remove: vec![contacts[2].clone()],
+                    ..GroupChange::default()
+                },
+                GroupChange {
+                    remove: own(owner, cause == "removed"),
+                    leave: own(owner, cause == "left"),
+                    delete: cause == "deleted",
+                    ..GroupChange::default()
+                },
+            ] {
+                let changed = stage.simulator.change_group(&group, change).await;
+                changed.expect("it is changed");
+            }
+            let of_it = |event: &Value| event["data"]["id"] == group.as_str();
+            let gone = stage.event(&token, "groups.delete", of_it).await;
+            assert_eq!(gone["data"]["cause"], cause);
+            let renumbered = stage
+                .event(&token, "groups.participants", |event| {
+                    of_it(event) && event["data"]["action"] == "modify"
+                })
+                .await;
+            let number = |person: &Value| person["phoneNumber"].clone();
+            assert_eq!(
+                (
+                    number(&renumbered["data"]["participants"][0]),
+                    number(&renumbered["data"]["author"])
+                ),
+                (json!(contacts[1]), json!(contacts[2]))
+            );
+        }
+    }
+    worker.stop().await;
+}
+
+fn own(owner: &str, is_named: bool) -> Vec<String> {
+    is_named.then(|| owner.to_owned()).into_iter().collect()
 }

@@ -462,6 +462,7 @@ pub(crate) fn fault(kind: Kind) -> Fault {
         cut: None,
         on: On::Message,
         keys: false,
+        says: None,
     }
 }
 

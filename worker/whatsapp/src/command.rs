@@ -11,6 +11,7 @@ use crate::{
     pairing::passkey::webauthn::Assertion,
     profile::{ProfileRequest, Typing},
     proto,
+    time::Timestamp,
     sync_action::request::SyncRequest,
 };
 
@@ -88,6 +89,14 @@ pub enum Command {
         /// Comes back with the answer.
         ticket: u64,
     },
+    /// Ask our phone for older messages of a chat. Answered by `HistoryAsked` with the same ticket when the request leaves;
+    /// the messages come as [`Event::History`], some time later or never.
+    AskHistory {
+        /// Comes back with the answer.
+        ticket: u64,
+        /// Which.
+        request: Box<HistoryRequest>,
+    },
     /// Ask our phone to upload the file of a message again, which is gone from the media hosts. Answered by `MediaRetried`
     /// with the same ticket.
     AskMediaRetry {
@@ -110,6 +119,13 @@ pub enum Command {
         ticket: u64,
         /// What.
         request: Box<ProfileRequest>,
+    },
+    /// Reject a call that rings. Answered by `CallRejected` with the same ticket.
+    RejectCall {
+        /// Comes back with the answer.
+        ticket: u64,
+        /// Its id.
+        id: String,
     },
     /// Change something that the account's devices agree on. Answered by `SyncAnswered` with the same ticket when the server
     /// has taken it; what came of it is told by `SyncActions` in the same step.
@@ -171,6 +187,7 @@ impl fmt::Debug for Command {
                 .field("change", change)
                 .finish_non_exhaustive(),
             Self::AskMediaHosts { ticket } => f.debug_tuple("AskMediaHosts").field(ticket).finish(),
+            Self::AskHistory { ticket, .. } => f.debug_tuple("AskHistory").field(ticket).finish(),
             Self::AskMediaRetry { ticket, .. } => f.debug_tuple("AskMediaRetry").field(ticket).finish(),
             Self::Group { ticket, request } => f
                 .debug_struct("Group")
@@ -182,6 +199,10 @@ impl fmt::Debug for Command {
                 .field("ticket", ticket)
                 .field("request", request)
                 .finish(),
+            Self::RejectCall { ticket, .. } => f
+                .debug_struct("RejectCall")
+                .field("ticket", ticket)
+                .finish_non_exhaustive(),
             Self::Sync { ticket, request } => f
                 .debug_struct("Sync")
                 .field("ticket", ticket)
@@ -228,6 +249,10 @@ impl Command {
                 let result = Err(QueryError::NotConnected.into());
                 Some(Event::MediaRetried { ticket, result })
             }
+            Self::AskHistory { ticket, .. } => {
+                let result = Err(QueryError::NotConnected);
+                Some(Event::HistoryAsked { ticket, result })
+            }
             Self::Group { ticket, .. } => {
                 let result = Err(QueryError::NotConnected);
                 Some(Event::GroupAnswered { ticket, result })
@@ -235,6 +260,10 @@ impl Command {
             Self::Profile { ticket, .. } => {
                 let result = Err(QueryError::NotConnected);
                 Some(Event::ProfileAnswered { ticket, result })
+            }
+            Self::RejectCall { ticket, .. } => {
+                let result = Err(QueryError::NotConnected);
+                Some(Event::CallRejected { ticket, result })
             }
             Self::Sync { ticket, .. } => {
                 let result = Err(QueryError::NotConnected);
@@ -258,6 +287,28 @@ impl Command {
                 | Self::CancelPasskey { .. }
         )
     }
+}
+
+/// Which messages our phone is asked for.
+#[derive(Clone, PartialEq, Eq)]
+pub struct HistoryRequest {
+    /// The chat, as our phone may call it: by number or hidden id, or the group.
+    pub chat: Jid,
+    /// The oldest message that is known of it; those before are wanted. Its newest, without one.
+    pub oldest: Option<OldestMessage>,
+    /// How many at most; the phone may have a mind of its own.
+    pub count: u32,
+}
+
+/// The oldest message of a chat that is known.
+#[derive(Clone, PartialEq, Eq)]
+pub struct OldestMessage {
+    /// Its id.
+    pub id: MessageId,
+    /// Whether the account sent it.
+    pub from_me: bool,
+    /// When it was sent.
+    pub timestamp: Timestamp,
 }
 
 /// The message whose file our phone is to upload again.

@@ -3,18 +3,29 @@
 //! Events leave the core inside a [`Step`](crate::connection::Step) and reach the owner only through
 //! [`KeyStore::commit`](crate::store::KeyStore::commit), together with the state changes they belong to.
 
+mod call;
+mod contact;
 mod failure;
+mod history;
 mod incoming;
 mod media;
+mod misbehaviour;
 mod passkey;
 mod refusal;
 
 use std::fmt;
 
+pub use self::call::{CallNews, CallStage};
+pub use self::contact::{ContactChange, ContactNews, IdentitySource};
 pub use self::failure::{DeviceRefusal, MediaRetryError, QueryError, SendError};
+pub use self::history::{
+    HistoryChat, HistoryContact, HistoryCounts, HistoryKind, HistoryMember, HistoryNews, HistoryPiece,
+    HistoryPortion,
+};
 pub(crate) use self::incoming::taken_back;
 pub use self::incoming::{Incoming, unwrapped};
 pub use self::media::{MediaAuth, MediaConn, MediaHost};
+pub use self::misbehaviour::Misbehaviour;
 pub use self::passkey::{Comparison, PasskeyError, PasskeyStep};
 pub use self::refusal::{NewChatCap, Refusal, Restriction};
 use crate::{
@@ -160,6 +171,11 @@ pub enum Event {
         /// Nothing more will be tried.
         given_up: bool,
     },
+    /// A peer did what no app does. It was answered, and nothing else came of it.
+    Misbehaved {
+        /// What it did.
+        how: Misbehaviour,
+    },
     /// The answer to [`Command::Recall`](crate::command::Command::Recall).
     Recalled {
         /// The ticket of the command.
@@ -189,6 +205,16 @@ pub enum Event {
         /// Where files are uploaded to, and what an upload shows.
         result: Result<Box<MediaConn>, QueryError>,
     },
+    /// Our phone shares something of the past. Told once, whatever comes in between, but for what is told last of a piece.
+    History(Box<HistoryNews>),
+    /// The answer to [`Command::AskHistory`](crate::command::Command::AskHistory).
+    HistoryAsked {
+        /// The request's ticket.
+        ticket: u64,
+        /// The id of the request, which leaves with the commit of the step that carries this. What our phone answers names
+        /// it.
+        result: Result<MessageId, QueryError>,
+    },
     /// The answer to [`Command::AskMediaRetry`](crate::command::Command::AskMediaRetry).
     MediaRetried {
         /// The request's ticket.
@@ -208,6 +234,17 @@ pub enum Event {
     GroupChanged(Box<GroupNews>),
     /// Somebody is there or writes, whom the owner follows ([`Command::FollowPresence`](crate::command::Command::FollowPresence)).
     Presence(Box<PresenceNews>),
+    /// Somebody calls, or a call has come further.
+    Call(Box<CallNews>),
+    /// The answer to [`Command::RejectCall`](crate::command::Command::RejectCall).
+    CallRejected {
+        /// The request's ticket.
+        ticket: u64,
+        /// Whether the caller is told; refused with 404 if no such call rings.
+        result: Result<(), QueryError>,
+    },
+    /// Something has changed of somebody.
+    ContactChanged(Box<ContactNews>),
     /// The answer to [`Command::Profile`](crate::command::Command::Profile).
     ProfileAnswered {
         /// The request's ticket.
@@ -244,6 +281,10 @@ pub enum Event {
     IdentityChanged {
         /// The device.
         device: Jid,
+        /// The same user by their other name, without device, if known.
+        other: Option<Jid>,
+        /// How that showed.
+        source: IdentitySource,
     },
     /// A phone number and a LID turned out to be one account.
     LidMapping {
@@ -326,6 +367,7 @@ impl fmt::Debug for Event {
                 given_up,
                 ..
             } => one("Undecryptable", "how", &(id, attempt, given_up)),
+            Self::Misbehaved { how } => one("Misbehaved", "how", how),
             Self::Recalled { ticket, registration } => {
                 one("Recalled", "answer", &(ticket, registration.is_some()))
             }
@@ -344,6 +386,9 @@ impl fmt::Debug for Event {
             Self::SyncRefused { collection } => one("SyncRefused", "collection", collection),
             Self::SyncAnswered { ticket, result } => one("SyncAnswered", "answer", &(ticket, result)),
             Self::Presence(news) => news.fmt(f),
+            Self::Call(news) => news.fmt(f),
+            Self::ContactChanged(news) => news.fmt(f),
+            Self::CallRejected { ticket, result } => one("CallRejected", "answer", &(ticket, result)),
             Self::BlockListChanged { ticket, result } => one("BlockListChanged", "answer", &(ticket, result)),
             Self::MediaHosts { ticket, result } => {
                 let hosts = result.as_ref().map(|conn| conn.hosts.len());
@@ -352,8 +397,12 @@ impl fmt::Debug for Event {
             Self::MediaRetried { ticket, result } => {
                 one("MediaRetried", "answer", &(ticket, result.as_ref().err()))
             }
+            Self::History(news) => news.fmt(f),
+            Self::HistoryAsked { ticket, result } => {
+                one("HistoryAsked", "answer", &(ticket, result.as_ref().err()))
+            }
             Self::DeviceRefused { device, reason } => one("DeviceRefused", "why", &(device, reason)),
-            Self::IdentityChanged { device } => one("IdentityChanged", "device", device),
+            Self::IdentityChanged { device, .. } => one("IdentityChanged", "device", device),
             Self::LidMapping { lid, .. } => one("LidMapping", "lid", lid),
             Self::VersionExpires { version, at } => one("VersionExpires", "when", &(version, at)),
             Self::Closed { reason } => one("Closed", "reason", reason),
@@ -378,6 +427,8 @@ pub struct Receipt {
     pub other: Option<Jid>,
     /// The device that says so.
     pub from: Jid,
+    /// Its user by the other name (number for LID, LID for number), if known.
+    pub from_other: Option<Jid>,
     /// What it says.
     pub kind: ReceiptKind,
     /// The server's time.

@@ -46,17 +46,19 @@ pub mod store;
 pub mod sync_action;
 pub mod syncd;
 mod tokens;
+mod unpacking;
 pub mod version;
 mod wire;
 
 pub use crypto::frame;
 pub use e2e::{MAX_HANDED_PREKEYS, MAX_PREKEY_SPAN};
 pub use groups::{MAX_GROUP_SENDS, MAX_KNOWN_GROUPS, MAX_REVOKES};
-pub use history::{MAX_HISTORY_PIECES, MAX_HISTORY_TRIES};
+pub use history::{MAX_HISTORY_PIECES, MAX_HISTORY_REQUESTS, MAX_HISTORY_TAKEN, MAX_HISTORY_TRIES};
 pub use messages::{
     MAX_ATTEMPTS, MAX_MESSAGE_BYTES, MAX_PLACEHOLDERS, MAX_RESENDS, MAX_SENDS, MAX_WAITING_MESSAGES,
     MAX_WAITING_RECEIPTS, message_secret,
 };
+pub use unpacking::{MAX_PORTION as MAX_HISTORY_PORTION, read_history};
 pub use wire::{binary, jid, message_id, proxy, time};
 
 #[cfg(test)]

@@ -28,12 +28,30 @@ pub struct Profile {
     /// The operating system's name, which the phone shows, such as `Mac OS`.
     pub os: String,
     /// How much history to ask for when pairing.
-    pub history: History,
+    pub history: HistoryWish,
+}
+
+/// How much history the phone is asked for when pairing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HistoryWish {
+    /// How much.
+    pub depth: History,
+    /// Not older than so many days, if it is to be less than what the phone deems so much.
+    pub days: Option<u32>,
+}
+
+impl From<History> for HistoryWish {
+    /// As far back as the phone goes.
+    fn from(depth: History) -> Self {
+        Self { depth, days: None }
+    }
 }
 
 /// How much of the account's history the phone sends after pairing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum History {
+    /// What the phone deems recent, since it sends that in any case; the owner is told nothing of it.
+    Off,
     /// What the phone deems recent.
     Recent,
     /// Everything.
@@ -124,8 +142,10 @@ fn device_props(profile: &Profile) -> DeviceProps {
             ..Default::default()
         }),
         platform_type: Some(platform_type(&profile.browser).into()),
-        require_full_sync: Some(profile.history == History::Full),
+        require_full_sync: Some(profile.history.depth == History::Full),
         history_sync_config: Some(HistorySyncConfig {
+            full_sync_days_limit: profile.history.days,
+            recent_sync_days_limit: profile.history.days,
             storage_quota_mb: Some(HISTORY_QUOTA_MB),
             inline_initial_payload_in_e2_ee_msg: Some(true),
             support_call_log_history: Some(false),

@@ -1,7 +1,7 @@
 //! Chats, messages and people that are kept.
 
 use serde_json::json;
-use shared::job::{ChatAction, ChatActionJob, Forgotten};
+use shared::job::{BeforeMessage, ChatAction, ChatActionJob, Forgotten, HistoryAsked, HistoryBody};
 use shared::recipient::Number;
 use shared::store::recipients::RecipientState;
 
@@ -52,6 +52,10 @@ pub(super) fn all() -> Vec<Examples> {
         Examples::of("get /v1/sessions/{token}/contacts")
             .answers(200, "contacts", &page(contact()))
             .refuses("/v1/sessions/nobody/contacts", nobody()),
+        Examples::of("post /v1/sessions/{token}/chats/{chat}/history")
+            .asks(&wanted())
+            .answers(202, "asked", &asked())
+            .refuses("/v1/sessions/shop/chats/Ana/history", bad_chat()),
         Examples::of("delete /v1/sessions/{token}/chats/{chat}")
             .answers(200, "forgotten", &forgotten)
             .refuses("/v1/sessions/shop/chats/Ana", bad_chat()),
@@ -74,6 +78,23 @@ fn older() -> Examples {
         .asks(&body(TOKEN))
         .answers(200, "chats", &chats)
         .refuses_body("/api/whatsapp/store/chats", &body(NOBODY), unknown)
+}
+
+fn wanted() -> HistoryBody {
+    HistoryBody {
+        count: Some(100),
+        before: Some(BeforeMessage {
+            message_id: fixed(MESSAGE),
+            from_me: false,
+            message_timestamp: 1_790_000_000,
+        }),
+    }
+}
+
+fn asked() -> HistoryAsked {
+    HistoryAsked {
+        request_id: "3EB0C431C26A1916E07A11".to_owned(),
+    }
 }
 
 /// What is wrong with a name that is none of a chat.
@@ -144,5 +165,8 @@ fn contact() -> Contact {
         name: Some("Ana".to_owned()),
         number: Some(ANA.to_owned()),
         lid: Some("98765@lid".to_owned()),
+        verified_name: None,
+        about: Some("At the bakery".to_owned()),
+        picture_id: Some("1790000000".to_owned()),
     }
 }

@@ -26,6 +26,7 @@ fn session(state: SessionState) -> SessionRecord {
         refused: false,
         deleting_at: None,
         next_send_at: None,
+        paced_by: None,
         restriction: None,
         restrictions: 0,
         rate_limited_until: None,

@@ -10,6 +10,14 @@ use crate::id::StanzaId;
 pub const SHORT_MAX: usize = 200;
 /// Most characters of a name that are kept.
 pub const NAME_MAX: usize = 256;
+/// Most characters of the name of a person, a chat or a message.
+pub const ID_MAX: usize = 128;
+
+/// Bytes of the secret of a poll.
+pub const SECRET_BYTES: usize = 32;
+
+/// The kind of a vote in a poll, as events tell it.
+pub const VOTE: &str = "pollUpdateMessage";
 
 /// The author of a change that anybody's message takes.
 pub const ANYBODY: &str = "*";
@@ -24,6 +32,12 @@ pub struct Peer {
 }
 
 impl Peer {
+    /// Whether the database has room for its names.
+    pub(super) fn is_storable(&self) -> bool {
+        let names = [Some(&self.jid), self.lid.as_ref()];
+        names.into_iter().flatten().all(|name| fits_id(name))
+    }
+
     /// What recipients of queues are stored under: a number without its server, all else as it is.
     pub(super) fn as_recipients(&self) -> Vec<String> {
         let number = self.jid.strip_suffix("@s.whatsapp.net").unwrap_or(&self.jid);
@@ -41,6 +55,32 @@ pub enum ChatChange {
     Altered(Box<Alteration>),
     /// The account read the chat on another device.
     Read(Peer),
+    /// A message of the past, told by the account's phone. What is there stays as it is.
+    Recalled(Box<Arrival>),
+    /// A chat of the past. Of one that is there only what is not known is taken.
+    Listed(Box<ListedChat>),
+    /// Somebody the account's phone knows. Of who is known only what is not is taken.
+    Met(Peer, Option<String>),
+}
+
+/// A chat of the past.
+#[derive(Clone, PartialEq)]
+pub struct ListedChat {
+    /// Which.
+    pub chat: Peer,
+    /// What it is called, where it has a name of its own.
+    pub name: Option<String>,
+    /// How many messages nobody has read.
+    pub unread: u32,
+    /// Its newest message; without one it is not kept.
+    pub newest: Option<Arrival>,
+}
+
+impl std::fmt::Debug for ListedChat {
+    /// Who is never logged.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ListedChat({:?})", self.newest)
+    }
 }
 
 /// A message that came in, as it is kept.
@@ -62,8 +102,10 @@ pub struct Arrival {
     pub at: OffsetDateTime,
     /// What it says.
     pub said: Said,
-    /// Of a reaction: the message that it is to.
+    /// Of a reaction and of a vote: the message that it is to.
     pub target: Option<String>,
+    /// Of a poll: what the keys of its votes are made of.
+    pub secret: Option<[u8; SECRET_BYTES]>,
     /// Whether it counts as one that nobody has read yet.
     pub is_unread: bool,
 }
@@ -138,76 +180,110 @@ impl Said {
     }
 }
 
+/// Who wrote a message, as it is kept: the member of a group by number where that is known; nobody elsewhere.
+pub fn sender_of(message: &NewMessage) -> String {
+    let header = &message.header;
+    if !message.context.from_group {
+        return String::new();
+    }
+    let phone = header.phone_number.as_ref();
+    let phone = phone.map(|digits| format!("{digits}@s.whatsapp.net"));
+    phone.or_else(|| header.participant.clone()).unwrap_or_default()
+}
+
 impl ChatChange {
     /// Who it names.
     pub(in crate::store) fn peers(&self) -> impl Iterator<Item = &Peer> {
         let (chat, author) = match self {
             Self::Arrived(arrival) => (&arrival.chat, arrival.author.as_ref()),
             Self::Altered(altered) => (&altered.chat, None),
-            Self::Read(peer) => (peer, None),
+            Self::Read(peer) | Self::Met(peer, _) => (peer, None),
+            Self::Recalled(arrival) => (&arrival.chat, arrival.author.as_ref()),
+            Self::Listed(listed) => (&listed.chat, None),
         };
         [Some(chat), author].into_iter().flatten()
+    }
+
+    /// The other person who wrote a message, if there is one and what is theirs can be kept.
+    pub fn author(message: &NewMessage) -> Option<Peer> {
+        Place::of(message).filter(Place::is_storable)?.author
     }
 
     /// What a message that came in now means; `None` where nothing is kept of it. Of what it says no more than so many bytes
     /// are.
     pub fn of(message: &NewMessage, now: OffsetDateTime, max_bytes: usize) -> Option<Self> {
-        let (header, body) = (&message.header, &message.body);
         let place = Place::of(message).filter(Place::is_storable)?;
-        if body.message_type == "protocolMessage" {
+        if message.body.message_type == "protocolMessage" {
             return alteration(message, place, max_bytes)
                 .map(Box::new)
                 .map(Self::Altered);
         }
-        let is_reaction = body.message_type == "reactionMessage";
-        let target = body.message["key"]["id"].as_str();
-        let target = target.filter(|id| is_reaction && fits_id(id)).map(str::to_owned);
-        if is_reaction && target.is_none() {
-            return None;
-        }
-        Some(Self::Arrived(Box::new(Arrival {
-            id: header.message_id.clone(),
-            from_me: header.from_me,
-            push_name: header
-                .push_name
-                .as_deref()
-                .filter(|name| !name.is_empty())
-                .map(|name| storable(name).chars().take(NAME_MAX).collect()),
-            at: within(place.at, now),
-            said: Said::new(&body.message_type, &body.message, max_bytes),
-            is_unread: !header.from_me && target.is_none(),
-            target,
-            chat: place.chat,
-            sender: place.sender,
-            author: place.author,
-        })))
+        let at = within(place.at, now);
+        let arrival = arrival(message, place, at, max_bytes)?;
+        Some(Self::Arrived(arrival.into()))
     }
 }
 
+/// A message, as it is kept; `None` of a reaction or a vote to nothing.
+pub(super) fn arrival(
+    message: &NewMessage,
+    place: Place,
+    at: OffsetDateTime,
+    max_bytes: usize,
+) -> Option<Arrival> {
+    let (header, body) = (&message.header, &message.body);
+    let named = match body.message_type.as_str() {
+        "reactionMessage" => Some(&body.message["key"]["id"]),
+        VOTE => Some(&body.message["pollCreationMessageKey"]["id"]),
+        _ => None,
+    };
+    let target = named.and_then(Value::as_str).filter(|id| fits_id(id));
+    let target = target.map(str::to_owned);
+    if named.is_some() && target.is_none() {
+        return None;
+    }
+    Some(Arrival {
+        id: header.message_id.clone(),
+        from_me: header.from_me,
+        push_name: header.push_name.as_deref().and_then(kept_name),
+        at,
+        said: Said::new(&body.message_type, &body.message, max_bytes),
+        is_unread: !header.from_me && target.is_none(),
+        target,
+        secret: None,
+        chat: place.chat,
+        sender: place.sender,
+        author: place.author,
+    })
+}
+
+/// A name as it is kept.
+pub(super) fn kept_name(name: &str) -> Option<String> {
+    let name: String = storable(name).chars().take(NAME_MAX).collect();
+    (!name.is_empty()).then_some(name)
+}
+
 /// Where a message is, and who wrote it.
-struct Place {
+pub(super) struct Place {
     chat: Peer,
     sender: String,
     author: Option<Peer>,
-    at: OffsetDateTime,
+    pub(super) at: OffsetDateTime,
 }
 
 impl Place {
-    fn of(message: &NewMessage) -> Option<Self> {
+    pub(super) fn of(message: &NewMessage) -> Option<Self> {
         let (header, context) = (&message.header, &message.context);
-        let phone = header.phone_number.as_ref();
-        let phone = phone.map(|digits| format!("{digits}@s.whatsapp.net"));
         let named = |jid: String| Peer {
             lid: header.lid.clone().filter(|lid| *lid != jid),
             jid,
         };
         let (chat, sender) = if context.from_group {
-            let sender = phone.or_else(|| header.participant.clone()).unwrap_or_default();
             let group = Peer {
                 jid: header.wuid.clone(),
                 lid: None,
             };
-            (group, sender)
+            (group, sender_of(message))
         } else {
             (named(header.wuid.clone()), String::new())
         };
@@ -223,10 +299,9 @@ impl Place {
     }
 
     /// Whether the database has room for its names: a row that it refused would come again for ever.
-    fn is_storable(&self) -> bool {
-        let peers = [Some(&self.chat), self.author.as_ref()].into_iter().flatten();
-        let names = peers.flat_map(|peer| [Some(&peer.jid), peer.lid.as_ref()]);
-        names.flatten().all(|name| fits_id(name)) && (self.sender.is_empty() || fits_id(&self.sender))
+    pub(super) fn is_storable(&self) -> bool {
+        let mut peers = [Some(&self.chat), self.author.as_ref()].into_iter().flatten();
+        peers.all(Peer::is_storable) && (self.sender.is_empty() || fits_id(&self.sender))
     }
 }
 
@@ -311,12 +386,12 @@ const WORD_MAX: usize = 64;
 /// Most words by which a message is found.
 const WORDS_MAX: usize = 1_000;
 
-fn is_person(jid: &str) -> bool {
+pub(super) fn is_person(jid: &str) -> bool {
     jid.ends_with("@s.whatsapp.net") || jid.ends_with("@lid")
 }
 
 fn fits_id(id: &str) -> bool {
-    (1..=128).contains(&id.chars().count()) && !id.contains('\0')
+    (1..=ID_MAX).contains(&id.chars().count()) && !id.contains('\0')
 }
 
 /// A text as the database takes it: without the one character that it does not.

@@ -45,6 +45,8 @@ pub async fn forget_chat(
             SELECT ctid FROM message WHERE session_id = $1 /* session */ AND chat = ANY ($2 /* names */) LIMIT $3 /* most */))";
     let files = "-- received::forget
         DELETE FROM received_media WHERE session_id = $1 /* session */ AND chat = ANY ($2 /* names */)";
+    let polls = "-- polls::forget
+        DELETE FROM received_poll WHERE session_id = $1 /* session */ AND chat = ANY ($2 /* names */)";
     let cleared = "-- chats::forget (cleared)
         INSERT INTO chat_cleared (session_id, jid, at)
         SELECT $1, n, clock_timestamp() FROM unnest($2::text[] /* names */) n
@@ -57,6 +59,7 @@ pub async fn forget_chat(
         leases::hold(&tx, fence).await?;
         let gone = tx.execute(messages, &[&session.get(), &names, &PIECE]).await?;
         tx.execute(files, &[&session.get(), &names]).await?;
+        tx.execute(polls, &[&session.get(), &names]).await?;
         tx.execute(chat, &[&session.get(), &names]).await?;
         tx.execute(cleared, &[&session.get(), &names]).await?;
         tx.commit().await?;
@@ -105,6 +108,8 @@ pub async fn forget_person(
         DELETE FROM message WHERE session_id = $1 /* session */ AND sender = ANY ($2 /* jids */)";
     let files = "-- people::forget (files)
         DELETE FROM received_media WHERE session_id = $1 /* session */ AND participant = ANY ($2 /* jids */)";
+    let polls = "-- people::forget (polls)
+        DELETE FROM received_poll WHERE session_id = $1 /* session */ AND creator = ANY ($2 /* jids */)";
     let last = "-- people::forget (chats)
         UPDATE chat SET last_text = NULL, last_sender = '' WHERE session_id = $1 /* session */ AND last_sender = ANY ($2 /* jids */)";
     let contact = "-- people::forget (contact)
@@ -127,6 +132,7 @@ pub async fn forget_person(
     );
     forgotten.messages += tx.execute(in_groups, &[&id, jids]).await?;
     tx.execute(files, &[&id, jids]).await?;
+    tx.execute(polls, &[&id, jids]).await?;
     tx.execute(last, &[&id, jids]).await?;
     tx.execute(contact, &[&id, jids]).await?;
     tx.execute(state, &[&id, jids]).await?;

@@ -31,7 +31,7 @@ const RECIPIENTS: &str =
 /// A recipient `r` that Fanfare wrote to.
 pub(super) const WRITTEN: &str = "r.stanza_id IS NOT NULL AND r.state IN (1, 2, 3, 4, 7)";
 /// What a queue `q` says about another message is no message of a chat.
-pub(super) const SAYS_SOMETHING: &str = "q.content->>'type' <> ALL ('{reaction,edit,delete}')";
+pub(super) const SAYS_SOMETHING: &str = "q.content->>'type' <> ALL ('{reaction,edit,delete,vote}')";
 
 /// What is asked of the list.
 #[derive(Clone, Copy, Debug, Default)]
@@ -130,11 +130,12 @@ async fn received(
     rows.iter().map(record::chat).collect()
 }
 
-/// Reads chats, each with the newest message that Fanfare sent there: `chat c` with its contact `k`.
+/// Reads chats, each with the newest message that Fanfare sent there: `chat c` with its contact `k`. What came in before the
+/// last that Fanfare sent is read; a send does not write that down, so it is counted here.
 fn read(name: &str, condition: &str, order: &str) -> String {
     format!(
         "-- {name}
-        SELECT c.*, {STATE}, o.* FROM (
+        SELECT c.*, {STATE}, o.*, f.fresh FROM (
             SELECT c.session_id, c.jid, c.lid, coalesce(c.name, k.saved_name, k.name) AS name, c.unread, c.last_at, c.last_id,
                 c.last_from_me, c.last_sender, c.last_kind, c.last_text
             FROM chat c LEFT JOIN contact k ON k.session_id = c.session_id AND k.jid = c.jid
@@ -145,6 +146,16 @@ fn read(name: &str, condition: &str, order: &str) -> String {
             WHERE r.session_id = c.session_id AND coalesce(r.addressee, r.number) = ANY ({RECIPIENTS})
               AND r.stanza_id IS NOT NULL AND r.sent_at > c.last_at AND {SAYS_SOMETHING}
             ORDER BY r.sent_at DESC LIMIT 1) o ON true
+        LEFT JOIN LATERAL (
+            SELECT max(r.sent_at) AS at FROM recipient r JOIN queue q ON q.id = r.queue_id
+            WHERE c.unread > 0 AND o.stanza_id IS NULL
+              AND r.session_id = c.session_id AND coalesce(r.addressee, r.number) = ANY ({RECIPIENTS})
+              AND r.stanza_id IS NOT NULL AND {SAYS_SOMETHING}) a ON true
+        LEFT JOIN LATERAL (
+            SELECT count(*)::int AS fresh FROM (
+                SELECT 1 FROM message m
+                WHERE m.session_id = c.session_id AND m.chat = c.jid AND m.target IS NULL AND NOT m.from_me AND m.at > a.at
+                LIMIT c.unread) m) f ON a.at IS NOT NULL
         {}
         ORDER BY c.last_at DESC, c.jid DESC",
         state("c.session_id", "c.jid", "c.lid")

@@ -7,7 +7,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::PAGE_MAX;
-use super::change::{ANYBODY, Peer, words};
+use super::change::{ANYBODY, Peer, VOTE, words};
 use crate::content::{Body, Content};
 use crate::id::{QueueId, SessionId};
 use crate::store::recipients::{RecipientState, told};
@@ -120,7 +120,7 @@ pub async fn of_chat(
     Ok(messages)
 }
 
-/// What others said about messages of the page. The newest reaction of each person counts; one without an emoji takes it back.
+/// What others said about messages of the page; votes are the poll's. The newest reaction of each person counts; one without an emoji takes it back.
 /// What Fanfare sent is changed here, since it has no row that the change could have gone to.
 pub(super) async fn put_reactions(
     store: &Store,
@@ -135,10 +135,11 @@ pub(super) async fn put_reactions(
             m.chat, m.target, m.from_me, m.sender, m.said, m.kind, m.body, m.edited_at, m.deleted_at
         FROM unnest($2::text[] /* chats */, $3::text[] /* ids */) AS i (chat, id)
         JOIN message m ON m.session_id = $1 /* session */ AND m.chat = i.chat AND m.target = i.id
+            AND m.kind <> $4 /* votes */
         ORDER BY m.chat, m.target, m.from_me, m.sender, m.edited_at IS NULL, m.deleted_at IS NULL, m.at DESC, m.id DESC";
     let chats: Vec<&str> = messages.iter().map(|message| message.chat.as_str()).collect();
     let ids: Vec<&str> = messages.iter().map(|message| message.id.as_str()).collect();
-    let rows = store.query(sql, &[&session.get(), &chats, &ids]).await?;
+    let rows = store.query(sql, &[&session.get(), &chats, &ids, &VOTE]).await?;
     let mut found: HashMap<(String, String), Vec<&Row>> = HashMap::new();
     for row in &rows {
         let place = (row.try_get("chat")?, row.try_get("target")?);

@@ -17,7 +17,7 @@ pub struct ChatRecord {
     pub lid: Option<String>,
     /// What it is called, or the name that the other side goes by.
     pub name: Option<String>,
-    /// How many messages came in since the account last wrote or read there.
+    /// How many messages came in since the account last wrote there, through Fanfare or another device, or read there.
     pub unread: u32,
     /// When its newest message was sent, but for those that Fanfare sent. Of a chat that only Fanfare wrote to: when the
     /// newest was asked for.
@@ -69,6 +69,12 @@ pub struct ContactRecord {
     pub lid: Option<String>,
     /// The name that they go by.
     pub name: Option<String>,
+    /// The name of their business.
+    pub business: Option<String>,
+    /// What they say about themselves, as far as WhatsApp told it.
+    pub about: Option<String>,
+    /// The id of their picture, if WhatsApp told one; empty if they removed it.
+    pub picture: Option<String>,
 }
 
 /// Those of a page, and where the next one begins.
@@ -82,7 +88,7 @@ pub struct Found<T, P> {
 
 /// A chat in which something came in, with what Fanfare sent there since.
 pub(super) fn chat(row: &Row) -> Result<ChatRecord, StoreError> {
-    let unread: i32 = row.try_get("unread")?;
+    let (unread, fresh): (i32, Option<i32>) = (row.try_get("unread")?, row.try_get("fresh")?);
     let last_at = row.try_get("last_at")?;
     let ours: Option<String> = row.try_get("stanza_id")?;
     let answered = ours.is_some();
@@ -103,7 +109,11 @@ pub(super) fn chat(row: &Row) -> Result<ChatRecord, StoreError> {
         lid: row.try_get("lid")?,
         name: row.try_get("name")?,
         // Whoever answers has read.
-        unread: if answered { 0 } else { unread.unsigned_abs() },
+        unread: if answered {
+            0
+        } else {
+            fresh.unwrap_or(unread).unsigned_abs()
+        },
         last_at,
         last,
         archived: row.try_get("archived")?,

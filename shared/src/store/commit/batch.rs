@@ -1,4 +1,4 @@
-//! One transaction of many writes: at most fifteen statements over arrays, whatever the number of writes.
+//! One transaction of many writes: at most a score of statements over arrays, whatever the number of writes.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -12,11 +12,13 @@ use uuid::Uuid;
 
 use super::change::{QueueChange, RecipientChange, RecipientKey, SessionChange, SessionPatch, Write};
 use super::joined::Joined;
+use super::people;
 use super::received::ReceivedColumns;
+use super::received_polls::PollColumns;
 use super::sealed::SealedWrite;
 use super::statements::Statements;
 use super::{chats, states};
-use crate::id::StanzaId;
+use crate::id::{QueueId, StanzaId};
 use crate::job::Delay;
 use crate::recipient::Number;
 use crate::store::StoreError;
@@ -123,9 +125,11 @@ struct Columns<'a> {
     queues: QueueColumns,
     rejections: RejectionColumns<'a>,
     received: ReceivedColumns<'a>,
+    polls: PollColumns<'a>,
     sessions: SessionColumns,
     events: EventColumns<'a>,
     chats: chats::Columns<'a>,
+    people: people::Columns<'a>,
     states: states::Columns<'a>,
 }
 
@@ -212,6 +216,7 @@ impl RejectionColumns<'_> {
 struct SessionColumns {
     ids: Vec<i64>,
     next_send_ats: Vec<Option<OffsetDateTime>>,
+    paced_bys: Vec<Option<Uuid>>,
     sequences: Vec<Option<i64>>,
     patches: Vec<Option<Json<serde_json::Value>>>,
 }
@@ -322,9 +327,11 @@ impl<'a> Columns<'a> {
         columns.gather_queues(writes);
         columns.gather_rejections(writes);
         columns.received.gather(writes);
+        columns.polls.gather(writes);
         columns.gather_sessions(writes);
         columns.gather_events(writes);
         columns.chats = chats::Columns::gather(writes, joined);
+        columns.people = people::Columns::gather(writes);
         columns.states = states::Columns::gather(writes);
         columns
     }
@@ -425,30 +432,44 @@ impl<'a> Columns<'a> {
     }
 
     fn gather_sessions(&mut self, writes: &[&'a Write]) {
-        type Row = (Option<OffsetDateTime>, Option<i64>, Option<SessionChange>);
+        struct Row {
+            next_send_at: Option<OffsetDateTime>,
+            paced_by: Option<QueueId>,
+            sequence: Option<i64>,
+            change: Option<SessionChange>,
+        }
         let mut sessions: Merged<i64, Row> = Merged::new();
         for write in writes {
             let change = write.session_row.as_deref();
             if write.next_send_at.is_none() && write.last_sequence.is_none() && change.is_none() {
                 continue;
             }
-            let row = (write.next_send_at, write.last_sequence, change.cloned());
+            let row = Row {
+                next_send_at: write.next_send_at,
+                paced_by: write.paced_by,
+                sequence: write.last_sequence,
+                change: change.cloned(),
+            };
             sessions.add(write.session.get(), row, |old, new| {
-                old.0 = new.0.or(old.0);
-                old.1 = new.1.or(old.1);
-                match (&mut old.2, new.2) {
+                old.next_send_at = new.next_send_at.or(old.next_send_at);
+                old.paced_by = new.paced_by.or(old.paced_by);
+                old.sequence = new.sequence.or(old.sequence);
+                match (&mut old.change, new.change) {
                     (Some(old), Some(new)) => old.join(&new),
                     (old, Some(new)) => *old = Some(new),
                     (_, None) => {}
                 }
             });
         }
-        for (id, (next_send_at, sequence, change)) in sessions.rows {
+        for (id, row) in sessions.rows {
             self.sessions.ids.push(id);
-            self.sessions.next_send_ats.push(next_send_at);
-            self.sessions.sequences.push(sequence);
+            self.sessions.next_send_ats.push(row.next_send_at);
+            self.sessions.paced_bys.push(row.paced_by.map(QueueId::as_uuid));
+            self.sessions.sequences.push(row.sequence);
             // Plain texts and numbers always turn into JSON.
-            let patch = change.and_then(|change| serde_json::to_value(SessionPatch::from(&change)).ok());
+            let patch = row
+                .change
+                .and_then(|change| serde_json::to_value(SessionPatch::from(&change)).ok());
             self.sessions.patches.push(patch.map(Json));
         }
     }
@@ -507,15 +528,16 @@ impl<'a> Columns<'a> {
             &stanza.ats,
         ];
         let (queues, rejections) = (self.queues.parameters(), self.rejections.parameters());
-        let received = self.received.parameters();
-        let rows: [Parameter<'_>; 4] = [
+        let (received, polls) = (self.received.parameters(), self.polls.parameters());
+        let rows: [Parameter<'_>; 5] = [
             &sessions.ids,
             &sessions.next_send_ats,
             &sessions.sequences,
             &sessions.patches,
+            &sessions.paced_bys,
         ];
         let outbox = events.parameters();
-        let steps: [(bool, &Statement, &[Parameter<'_>]); 9] = [
+        let steps: [(bool, &Statement, &[Parameter<'_>]); 10] = [
             (!self.forget.is_empty(), &statements.forget, &forget),
             (
                 !set.names.is_empty() || !gone.names.is_empty(),
@@ -531,6 +553,7 @@ impl<'a> Columns<'a> {
                 &rejections,
             ),
             (!self.received.is_empty(), &statements.received, &received),
+            (!self.polls.is_empty(), &statements.polls, &polls),
             (!sessions.ids.is_empty(), &statements.sessions, &rows),
             (!events.ids.is_empty(), &statements.outbox, &outbox),
         ];
@@ -539,8 +562,10 @@ impl<'a> Columns<'a> {
         chats.extend(self.states.steps(&statements.states));
         let needed = steps.iter().filter(|(needed, ..)| *needed);
         let needed = needed.map(|(_, statement, parameters)| (*statement, *parameters));
+        let people = self.people.steps(&statements.people);
         let chats = chats
             .iter()
+            .chain(&people)
             .map(|(statement, parameters)| (*statement, &parameters[..]));
         execute_and_commit(client, needed.chain(chats)).await
     }

@@ -9,10 +9,12 @@ use crate::id::{JobId, QueueId, SessionId, StanzaId};
 use crate::job::{Delay, Presence};
 use crate::recipient::Number;
 use crate::store::chats::change::ChatChange;
+use crate::store::chats::people::PersonChange;
 use crate::store::chats::state::StateChange;
 use crate::store::keys::KeyKind;
 use crate::store::leases::Fence;
 use crate::store::outbox::OutboxEvent;
+use crate::store::polls::ReceivedPoll;
 use crate::store::proxies::SealedProxy;
 use crate::store::queues::QueueState;
 use crate::store::received::ReceivedMedia;
@@ -38,14 +40,20 @@ pub struct Write {
     pub rejections: Vec<SendRejection>,
     /// Chats and messages that came in.
     pub chats: Vec<ChatChange>,
+    /// What became known of people; behind `chats`.
+    pub people: Vec<PersonChange>,
     /// What devices of the account did to chats and people.
     pub states: Vec<StateChange>,
     /// Files of messages that came in. One that is known stays as it is.
     pub received: Vec<ReceivedMedia>,
+    /// Polls that came in. One that is known stays as it is.
+    pub polls: Vec<ReceivedPoll>,
     /// The session's own row.
     pub session_row: Option<Box<SessionChange>>,
     /// Before this nothing is sent.
     pub next_send_at: Option<OffsetDateTime>,
+    /// The queue that this gap was drawn for, where it is another one than before.
+    pub paced_by: Option<QueueId>,
     /// Sequence of the last of `events`.
     pub last_sequence: Option<i64>,
     /// Events that tell of all this, in order.
@@ -63,10 +71,13 @@ impl Write {
             queues: Vec::new(),
             rejections: Vec::new(),
             chats: Vec::new(),
+            people: Vec::new(),
             states: Vec::new(),
             received: Vec::new(),
+            polls: Vec::new(),
             session_row: None,
             next_send_at: None,
+            paced_by: None,
             last_sequence: None,
             events: Vec::new(),
         }
@@ -79,8 +90,10 @@ impl Write {
             && self.queues.is_empty()
             && self.rejections.is_empty()
             && self.chats.is_empty()
+            && self.people.is_empty()
             && self.states.is_empty()
             && self.received.is_empty()
+            && self.polls.is_empty()
             && self.session_row.is_none()
             && self.next_send_at.is_none()
             && self.last_sequence.is_none()

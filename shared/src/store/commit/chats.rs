@@ -2,16 +2,17 @@
 //!
 //! Every statement finds its rows by key, and each may be done again: what is there stays.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use time::OffsetDateTime;
-use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Statement};
 
 use super::change::Write;
+use super::columns::{self, ContactColumns, ListedColumns, MessageColumns, Parameter};
 use super::joined::Joined;
+use super::polls;
 use crate::store::StoreError;
-use crate::store::chats::change::{Alteration, Arrival, ChatChange, Peer, lexemes};
+use crate::store::chats::change::{Alteration, Arrival, ChatChange, lexemes};
 
 /// The statements, prepared on one connection.
 pub(super) struct Statements {
@@ -20,21 +21,27 @@ pub(super) struct Statements {
     contacts: Statement,
     altered: Statement,
     read: Statement,
+    polls: polls::Statements,
+    past_chats: Statement,
+    past_messages: Statement,
+    past_contacts: Statement,
 }
 
 impl Statements {
     pub(super) async fn prepare(client: &Client) -> Result<Self, StoreError> {
         Ok(Self {
             joins: client.prepare(JOINS).await?,
-            messages: client.prepare(MESSAGES).await?,
-            contacts: client.prepare(CONTACTS).await?,
+            messages: client.prepare(&columns::messages()).await?,
+            contacts: client.prepare(columns::CONTACTS).await?,
             altered: client.prepare(ALTERED).await?,
             read: client.prepare(READ).await?,
+            polls: polls::Statements::prepare(client).await?,
+            past_chats: client.prepare(columns::PAST_CHATS).await?,
+            past_messages: client.prepare(&columns::past_messages()).await?,
+            past_contacts: client.prepare(columns::PAST_CONTACTS).await?,
         })
     }
 }
-
-type Parameter<'a> = &'a (dyn ToSql + Sync);
 
 /// One statement with what it takes.
 pub(super) type Step<'a> = (&'a Statement, Vec<Parameter<'a>>);
@@ -45,45 +52,19 @@ pub(super) struct Columns<'a> {
     /// The hidden ids of people of whom both names are known: what was kept by one goes to the number.
     joins: HashMap<(i64, &'a str), &'a str>,
     join_columns: (Vec<i64>, Vec<&'a str>, Vec<&'a str>),
-    places: HashSet<MessageKey<'a>>,
     messages: MessageColumns<'a>,
-    people: HashMap<(i64, &'a str), usize>,
     contacts: ContactColumns<'a>,
     altered: AlteredColumns<'a>,
     altered_places: HashMap<AlteredKey<'a>, usize>,
     read: (Vec<i64>, Vec<&'a str>),
+    polls: polls::Columns<'a>,
+    past_chats: ListedColumns<'a>,
+    past_messages: MessageColumns<'a>,
+    past_contacts: ContactColumns<'a>,
 }
 
-type MessageKey<'a> = (i64, &'a str, &'a str, bool, &'a str);
 /// A change of a message by who made it: those of others must not take the place of its author's.
 type AlteredKey<'a> = (i64, &'a str, &'a str, bool, Option<&'a str>);
-
-#[derive(Default)]
-struct MessageColumns<'a> {
-    sessions: Vec<i64>,
-    chats: Vec<&'a str>,
-    lids: Vec<Option<&'a str>>,
-    ids: Vec<&'a str>,
-    from_me: Vec<bool>,
-    senders: Vec<&'a str>,
-    ats: Vec<OffsetDateTime>,
-    push_names: Vec<Option<&'a str>>,
-    kinds: Vec<&'a str>,
-    bodies: Vec<Option<&'a str>>,
-    said: Vec<Option<&'a str>>,
-    shorts: Vec<Option<String>>,
-    words: Vec<String>,
-    targets: Vec<Option<&'a str>>,
-    unread: Vec<bool>,
-}
-
-#[derive(Default)]
-struct ContactColumns<'a> {
-    sessions: Vec<i64>,
-    jids: Vec<&'a str>,
-    lids: Vec<Option<&'a str>>,
-    names: Vec<Option<&'a str>>,
-}
 
 #[derive(Default)]
 struct AlteredColumns<'a> {
@@ -133,58 +114,24 @@ impl<'a> Columns<'a> {
                 self.read.0.push(session);
                 self.read.1.push(&peer.jid);
             }
+            ChatChange::Recalled(arrival) => {
+                if let Some(author) = &arrival.author {
+                    let name = arrival.push_name.as_deref();
+                    self.past_contacts.push(session, author, name);
+                }
+                self.past_messages.push(session, arrival);
+            }
+            ChatChange::Listed(listed) => self.past_chats.push(session, listed),
+            ChatChange::Met(person, name) => self.past_contacts.push(session, person, name.as_deref()),
         }
     }
 
     fn arrived(&mut self, session: i64, arrival: &'a Arrival) {
         if let Some(author) = &arrival.author {
-            self.contact(session, author, arrival.push_name.as_deref());
+            self.contacts.push(session, author, arrival.push_name.as_deref());
         }
-        let (chat, id, sender) = (
-            arrival.chat.jid.as_str(),
-            arrival.id.as_str(),
-            arrival.sender.as_str(),
-        );
-        let key = (session, chat, id, arrival.from_me, sender);
-        if !self.places.insert(key) {
-            return;
-        }
-        let rows = &mut self.messages;
-        rows.sessions.push(session);
-        rows.chats.push(chat);
-        rows.lids.push(arrival.chat.lid.as_deref());
-        rows.ids.push(id);
-        rows.from_me.push(arrival.from_me);
-        rows.senders.push(sender);
-        rows.ats.push(arrival.at);
-        rows.push_names.push(arrival.push_name.as_deref());
-        rows.kinds.push(&arrival.said.kind);
-        rows.bodies.push(arrival.said.body.as_deref());
-        rows.said.push(arrival.said.words.as_deref());
-        rows.shorts.push(arrival.said.short());
-        rows.words.push(match (&arrival.target, &arrival.said.words) {
-            (None, Some(words)) => lexemes(session, words).join(" "),
-            _ => String::new(),
-        });
-        rows.targets.push(arrival.target.as_deref());
-        rows.unread.push(arrival.is_unread);
-    }
-
-    fn contact(&mut self, session: i64, person: &'a Peer, name: Option<&'a str>) {
-        let rows = &mut self.contacts;
-        let (lid, jid) = (person.lid.as_deref(), person.jid.as_str());
-        match self.people.get(&(session, jid)) {
-            Some(&at) => {
-                rows.lids[at] = lid.or(rows.lids[at]);
-                rows.names[at] = name.or(rows.names[at]);
-            }
-            None => {
-                self.people.insert((session, jid), rows.jids.len());
-                rows.sessions.push(session);
-                rows.jids.push(jid);
-                rows.lids.push(lid);
-                rows.names.push(name);
-            }
+        if self.messages.push(session, arrival) {
+            self.polls.push(session, arrival);
         }
     }
 
@@ -223,15 +170,12 @@ impl<'a> Columns<'a> {
         if !joins.0.is_empty() {
             steps.push((&statements.joins, vec![&joins.0, &joins.1, &joins.2]));
         }
-        if !self.messages.ids.is_empty() {
+        if !self.messages.is_empty() {
             steps.push((&statements.messages, self.messages.parameters()));
+            steps.extend(self.polls.steps(&statements.polls));
         }
-        if !self.contacts.jids.is_empty() {
-            let rows = &self.contacts;
-            steps.push((
-                &statements.contacts,
-                vec![&rows.sessions, &rows.jids, &rows.lids, &rows.names],
-            ));
+        if !self.contacts.is_empty() {
+            steps.push((&statements.contacts, self.contacts.parameters()));
         }
         if !self.altered.ids.is_empty() {
             steps.push((&statements.altered, self.altered.parameters()));
@@ -239,29 +183,17 @@ impl<'a> Columns<'a> {
         if !read.0.is_empty() {
             steps.push((&statements.read, vec![&read.0, &read.1]));
         }
+        // Last: what is of now counts.
+        if !self.past_chats.is_empty() {
+            steps.push((&statements.past_chats, self.past_chats.parameters()));
+        }
+        if !self.past_messages.is_empty() {
+            steps.push((&statements.past_messages, self.past_messages.parameters()));
+        }
+        if !self.past_contacts.is_empty() {
+            steps.push((&statements.past_contacts, self.past_contacts.parameters()));
+        }
         steps
-    }
-}
-
-impl MessageColumns<'_> {
-    fn parameters(&self) -> Vec<Parameter<'_>> {
-        vec![
-            &self.sessions,
-            &self.chats,
-            &self.lids,
-            &self.ids,
-            &self.from_me,
-            &self.senders,
-            &self.ats,
-            &self.push_names,
-            &self.kinds,
-            &self.bodies,
-            &self.said,
-            &self.shorts,
-            &self.words,
-            &self.targets,
-            &self.unread,
-        ]
     }
 }
 
@@ -308,17 +240,22 @@ WITH i AS (
         AS i (session_id, lid, jid)),
 people AS (
     DELETE FROM contact c USING i WHERE c.session_id = i.session_id AND c.jid = i.lid
-    RETURNING c.session_id, i.jid, i.lid, c.name, c.saved_name),
+    RETURNING c.session_id, i.jid, i.lid, c.name, c.saved_name, c.business, c.about, c.picture, c.told_as, c.told_name),
 known AS (
-    INSERT INTO contact (session_id, jid, lid, name, saved_name) SELECT session_id, jid, lid, name, saved_name FROM people
+    INSERT INTO contact (session_id, jid, lid, name, saved_name, business, about, picture, told_as, told_name)
+    SELECT session_id, jid, lid, name, saved_name, business, about, picture, told_as, told_name FROM people
     ON CONFLICT (session_id, jid) DO UPDATE SET lid = excluded.lid, name = coalesce(contact.name, excluded.name),
-        saved_name = coalesce(contact.saved_name, excluded.saved_name)),
+        saved_name = coalesce(contact.saved_name, excluded.saved_name),
+        business = coalesce(contact.business, excluded.business), about = coalesce(contact.about, excluded.about),
+        picture = coalesce(contact.picture, excluded.picture), told_as = coalesce(excluded.told_as, contact.told_as),
+        told_name = coalesce(contact.told_name, excluded.told_name)),
 old AS (
     DELETE FROM message m USING i WHERE m.session_id = i.session_id AND m.chat = i.lid RETURNING m.*, i.jid),
 moved AS (
     INSERT INTO message (session_id, chat, id, from_me, sender, at, push_name, kind, body, said, words, target,
-        edited_at, deleted_at)
-    SELECT session_id, jid, id, from_me, sender, at, push_name, kind, body, said, words, target, edited_at, deleted_at
+        edited_at, deleted_at, secret)
+    SELECT session_id, jid, id, from_me, sender, at, push_name, kind, body, said, words, target, edited_at, deleted_at,
+        secret
     FROM old ON CONFLICT DO NOTHING),
 gone AS (
     DELETE FROM chat c USING i WHERE c.session_id = i.session_id AND c.jid = i.lid RETURNING c.*, i.jid AS number)
@@ -334,65 +271,6 @@ ON CONFLICT (session_id, jid) DO UPDATE SET lid = excluded.lid, unread = chat.un
     last_kind    = CASE WHEN excluded.last_at > chat.last_at THEN excluded.last_kind ELSE chat.last_kind END,
     last_text    = CASE WHEN excluded.last_at > chat.last_at THEN excluded.last_text ELSE chat.last_text END,
     last_at      = greatest(chat.last_at, excluded.last_at)";
-
-// A reaction moves no chat. What the account wrote on another device answers all that came before it. A change that came first
-// waits under its target.
-const MESSAGES: &str = "-- commit::messages
-WITH i AS (
-    SELECT * FROM unnest($1::bigint[] /* sessions */, $2::text[] /* chats */, $3::text[] /* lids */, $4::text[] /* ids */,
-        $5::bool[] /* from me */, $6::text[] /* senders */, $7::timestamptz[] /* ats */, $8::text[] /* push names */,
-        $9::text[] /* kinds */, $10::text[] /* bodies */, $11::text[] /* said */, $12::text[] /* shorts */,
-        $13::text[] /* words */, $14::text[] /* targets */, $15::bool[] /* unread */)
-        AS i (session_id, chat, lid, id, from_me, sender, at, push_name, kind, body, said, short, words, target, unread)),
-fresh AS MATERIALIZED (
-    SELECT i.session_id, i.chat, i.lid, i.id, i.from_me, i.sender, i.at, i.push_name, i.target, i.unread, c.edited_at, c.deleted_at,
-        CASE WHEN c.edited_at IS NULL THEN i.kind ELSE c.kind END AS kind,
-        CASE WHEN c.at IS NULL THEN i.body ELSE c.body END AS body,
-        CASE WHEN c.at IS NULL THEN i.said ELSE c.said END AS said,
-        CASE WHEN c.at IS NULL THEN i.short ELSE left(c.said, 200) END AS short,
-        CASE WHEN c.at IS NULL THEN array_to_tsvector(string_to_array(i.words, ' ')) ELSE c.words END AS words
-    FROM i LEFT JOIN LATERAL (
-        SELECT e.* FROM message e
-        WHERE e.session_id = i.session_id AND e.chat = i.chat AND e.target = i.id AND i.target IS NULL
-          AND (e.edited_at IS NOT NULL OR e.deleted_at IS NOT NULL)
-          AND (e.sender = '*' OR e.from_me = i.from_me AND e.sender = i.sender)
-        ORDER BY e.deleted_at IS NULL, e.at DESC, e.id DESC LIMIT 1) c ON true
-    WHERE NOT EXISTS (
-        SELECT 1 FROM message m WHERE m.session_id = i.session_id AND m.chat = i.chat AND m.id = i.id
-            AND m.from_me = i.from_me AND m.sender = i.sender)),
-stored AS (
-    INSERT INTO message (session_id, chat, id, from_me, sender, at, push_name, kind, body, said, words, target,
-        edited_at, deleted_at)
-    SELECT session_id, chat, id, from_me, sender, at, push_name, kind, body, said, words, target, edited_at, deleted_at
-    FROM fresh ON CONFLICT DO NOTHING),
-answered AS (
-    SELECT *, max(at) FILTER (WHERE from_me) OVER (PARTITION BY session_id, chat) AS answered
-    FROM fresh WHERE target IS NULL)
-INSERT INTO chat (session_id, jid, lid, unread, answered_at, last_at, last_id, last_from_me, last_sender, last_kind,
-    last_text)
-SELECT DISTINCT ON (session_id, chat) session_id, chat, lid,
-    count(*) FILTER (WHERE unread AND (answered IS NULL OR at > answered)) OVER (PARTITION BY session_id, chat),
-    answered, at, id, from_me, sender, kind, short
-FROM answered ORDER BY session_id, chat, at DESC, id DESC
-ON CONFLICT (session_id, jid) DO UPDATE SET lid = coalesce(excluded.lid, chat.lid),
-    unread       = CASE WHEN excluded.answered_at > coalesce(chat.answered_at, '-infinity') THEN excluded.unread
-                        ELSE chat.unread + excluded.unread END,
-    answered_at  = greatest(chat.answered_at, excluded.answered_at),
-    last_id      = CASE WHEN excluded.last_at >= chat.last_at THEN excluded.last_id ELSE chat.last_id END,
-    last_from_me = CASE WHEN excluded.last_at >= chat.last_at THEN excluded.last_from_me ELSE chat.last_from_me END,
-    last_sender  = CASE WHEN excluded.last_at >= chat.last_at THEN excluded.last_sender ELSE chat.last_sender END,
-    last_kind    = CASE WHEN excluded.last_at >= chat.last_at THEN excluded.last_kind ELSE chat.last_kind END,
-    last_text    = CASE WHEN excluded.last_at >= chat.last_at THEN excluded.last_text ELSE chat.last_text END,
-    last_at      = greatest(chat.last_at, excluded.last_at)";
-
-// Most of what comes in is of people who are known: their rows are not written again.
-const CONTACTS: &str = "-- commit::contacts
-INSERT INTO contact (session_id, jid, lid, name)
-SELECT * FROM unnest($1::bigint[] /* sessions */, $2::text[] /* jids */, $3::text[] /* lids */, $4::text[] /* names */)
-ON CONFLICT (session_id, jid) DO UPDATE SET lid = coalesce(excluded.lid, contact.lid),
-    name = coalesce(excluded.name, contact.name)
-WHERE excluded.lid IS DISTINCT FROM contact.lid AND excluded.lid IS NOT NULL
-   OR excluded.name IS DISTINCT FROM contact.name AND excluded.name IS NOT NULL";
 
 // A message that was deleted stays so, also in the same batch, and nobody changes that of another. A change of what is not there
 // waits for it, as a row with the message as its target; that of what Fanfare sent stays such a row.

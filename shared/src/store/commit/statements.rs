@@ -2,7 +2,7 @@
 
 use tokio_postgres::{Client, Statement};
 
-use super::{chats, states};
+use super::{chats, people, states};
 use crate::store::StoreError;
 
 /// The statements, prepared on one connection.
@@ -15,9 +15,11 @@ pub(super) struct Statements {
     pub(super) queues: Statement,
     pub(super) rejections: Statement,
     pub(super) received: Statement,
+    pub(super) polls: Statement,
     pub(super) sessions: Statement,
     pub(super) outbox: Statement,
     pub(super) chats: chats::Statements,
+    pub(super) people: people::Statements,
     pub(super) states: states::Statements,
 }
 
@@ -32,9 +34,11 @@ impl Statements {
             queues: client.prepare(QUEUES).await?,
             rejections: client.prepare(REJECTIONS).await?,
             received: client.prepare(RECEIVED).await?,
+            polls: client.prepare(POLLS).await?,
             sessions: client.prepare(SESSIONS).await?,
             outbox: client.prepare(OUTBOX).await?,
             chats: chats::Statements::prepare(client).await?,
+            people: people::Statements::prepare(client).await?,
             states: states::Statements::prepare(client).await?,
         })
     }
@@ -163,10 +167,11 @@ FROM unnest($1::bigint[] /* sessions */, $2::uuid[] /* queues */, $3::text[] /* 
 ON CONFLICT (session_id, queue_id, job_id) DO UPDATE SET message_id = excluded.message_id,
     recorded_at = excluded.recorded_at, code = excluded.code, field = excluded.field, reason = excluded.reason";
 
-// Most inputs have no patch: only the two columns that a send moves.
+// Most inputs have no patch: only the columns that a send moves.
 const SESSIONS: &str = "-- commit::sessions
 UPDATE session s SET
     next_send_at    = coalesce(i.next_send_at, s.next_send_at),
+    paced_by        = coalesce(i.paced_by, s.paced_by),
     last_sequence   = greatest(i.last_sequence, s.last_sequence),
     state           = coalesce((i.patch->>'state')::smallint, s.state),
     wanted          = coalesce((i.patch->>'wanted')::boolean, s.wanted),
@@ -210,7 +215,7 @@ UPDATE session s SET
     look_up_at       = coalesce(to_timestamp((i.patch->>'look_up_at')::float8), s.look_up_at),
     updated_at      = CASE WHEN i.patch IS NULL THEN s.updated_at ELSE clock_timestamp() END
 FROM unnest($1::bigint[] /* sessions */, $2::timestamptz[] /* next_send_ats */, $3::bigint[] /* sequences */,
-    $4::jsonb[] /* patches */) AS i (id, next_send_at, last_sequence, patch)
+    $4::jsonb[] /* patches */, $5::uuid[] /* paced_bys */) AS i (id, next_send_at, last_sequence, patch, paced_by)
 WHERE s.id = i.id";
 
 const RECEIVED: &str = "-- commit::received
@@ -221,6 +226,13 @@ SELECT * FROM unnest($1::bigint[] /* sessions */, $2::text[] /* messages */, $3:
     $8::text[] /* names */, $9::bigint[] /* lengths */, $10::bytea[] /* keys */, $11::bytea[] /* sha256s */,
     $12::bytea[] /* enc_sha256s */, $13::text[] /* paths */, $14::timestamptz[] /* received */,
     $15::timestamptz[] /* expire */)
+ON CONFLICT DO NOTHING";
+
+const POLLS: &str = "-- commit::polls
+INSERT INTO received_poll (session_id, message_id, chat, creator, secret, options, selectable, received_at, expires_at)
+SELECT * FROM unnest($1::bigint[] /* sessions */, $2::text[] /* messages */, $3::text[] /* chats */, $4::text[] /* creators */,
+    $5::bytea[] /* secrets */, $6::jsonb[] /* options */, $7::int[] /* selectable */, $8::timestamptz[] /* received */,
+    $9::timestamptz[] /* expire */)
 ON CONFLICT DO NOTHING";
 
 const OUTBOX: &str = "-- commit::outbox

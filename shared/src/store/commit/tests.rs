@@ -3,6 +3,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use time::OffsetDateTime;
 use tokio::sync::Mutex;
+use uuid::Uuid;
 
 mod chats;
 mod final_answers;
@@ -13,14 +14,14 @@ mod states;
 use super::*;
 use crate::content::Text;
 use crate::event::{Event, Instance};
-use crate::id::{Epoch, JobId, SessionId, StanzaId};
+use crate::id::{Epoch, JobId, QueueId, SessionId, StanzaId};
 use crate::job::SendJob;
 use crate::recipient::Number;
 use crate::store::keys::{self, KeyKind};
 use crate::store::outbox::{self, OutboxEvent};
 use crate::store::queues::accepting::Acceptance;
 use crate::store::queues::{self, QueueRecord, QueueState};
-use crate::store::recipients::{self, RecipientState};
+use crate::store::recipients::{self, Pending, RecipientState};
 use crate::store::sessions::{self, Expiring, Owner, SessionState};
 use crate::store::{Fence, leases};
 use crate::testing::{TestDatabase, job_id, token};
@@ -72,7 +73,18 @@ impl Bench {
         Write::new(self.fence, self.session)
     }
 
+    /// A queue as those that an earlier release accepted: its messages have no ids before they are sent.
     async fn queue(&self, recipients: u32) -> QueueRecord {
+        let queue = self.accept(recipients).await;
+        let earlier = format!(
+            "UPDATE recipient SET stanza_id = NULL WHERE queue_id = '{}'",
+            queue.id
+        );
+        self.db.query(&earlier).await;
+        queue
+    }
+
+    async fn accept(&self, recipients: u32) -> QueueRecord {
         let numbers = (0..recipients).map(|n| Number::new(&format!("55319{n:08}")).unwrap());
         let send = SendJob {
             queue_id: Some(crate::testing::queue_id()),
@@ -308,7 +320,7 @@ async fn a_sessions_row_follows_its_life() {
         (load().await.state, load().await.qr),
         (SessionState::Pairing, Some(qr))
     );
-    let owner = ana();
+    let (owner, paced_by) = (ana(), QueueId::new(Uuid::from_u128(7)));
     bench
         .commit(|w| {
             let row = w.session_row();
@@ -316,11 +328,13 @@ async fn a_sessions_row_follows_its_life() {
             row.owner = Some(Some(owner.clone()));
             row.paired = true;
             w.next_send_at = Some(at);
+            w.paced_by = Some(paced_by);
             w.last_sequence = Some(5);
         })
         .await
         .unwrap();
     let open = load().await;
+    assert_eq!(open.paced_by, Some(paced_by));
     assert_eq!(
         (open.state, open.owner, open.qr),
         (SessionState::Open, Some(owner.clone()), None)

@@ -43,6 +43,27 @@ async fn an_empty_shard_is_seen_without_reading_the_backlog_of_the_others() {
 }
 
 #[tokio::test]
+async fn a_read_of_the_outbox_ends_where_it_has_so_many_bytes() {
+    let db = TestDatabase::new().await;
+    db.query(
+        "INSERT INTO outbox (shard, event_id, token, event, body)
+         SELECT 3, gen_random_uuid(), 't', 'messages.set', repeat(md5(n::text), 98304) FROM generate_series(1, 5) n",
+    )
+    .await;
+    let shard = ShardId::new(3).unwrap();
+    let read = async || {
+        let oldest = outbox::oldest(db.store(), shard, 500).await.unwrap();
+        let places: Vec<i64> = oldest.iter().map(|event| event.position).collect();
+        outbox::delete(db.store(), shard, &places).await.unwrap();
+        (places.len(), places.is_sorted())
+    };
+    // Three megabytes each: the second brings it to six.
+    for left in [2, 2, 1, 0] {
+        assert_eq!(read().await, (left, true));
+    }
+}
+
+#[tokio::test]
 async fn a_queue_is_counted_and_the_newest_are_found_without_reading_those_of_others() {
     let db = TestDatabase::new().await;
     db.query("INSERT INTO session (token, shard) SELECT 'many-' || n, 0 FROM generate_series(1, 200) n")

@@ -22,6 +22,7 @@ pub(super) fn router() -> Router<Handle> {
         )
         .route("/phones/{number}/passkey/sign", post(sign))
         .route("/companions/refresh", post(refresh))
+        .route("/companions/codes", post(set_codes))
         .route("/phones/{number}/link-code", post(link_code))
         .route("/phones/{number}/unlink", post(unlink))
 }
@@ -58,6 +59,18 @@ fn refresh_child() -> String {
 async fn refresh(State(handle): State<Handle>, Body(body): Body) -> Answer {
     let body: RefreshBody = parse(&body)?;
     handle.refresh(body.qr, body.child).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CodesBody {
+    count: usize,
+}
+
+async fn set_codes(State(handle): State<Handle>, Body(body): Body) -> Answer {
+    let CodesBody { count } = parse(&body)?;
+    handle.set_codes(count).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

@@ -18,7 +18,7 @@ use super::shard::{PendingSend, Shard};
 impl Shard {
     /// Takes the key, if there is one, and decrypts the message. What comes again whole has both in one.
     pub(super) fn open_in_group(&mut self, delivery: &Delivery, copy: &GroupCopy) -> Outcome {
-        let jid = format!("{}@g.us", copy.group);
+        let jid = address(&copy.group);
         let seed = &self.seed;
         let Some(device) = self.devices.get_mut(&delivery.to) else {
             return Outcome::Unreadable(reason::UNKNOWN);
@@ -68,6 +68,10 @@ impl Shard {
 
     /// Says something in a group: the key goes to all with it, as some clients do each time.
     pub(super) fn send_in_group(&mut self, send: SendInGroup) {
+        self.wake(send.from);
+        let Ok(message) = self.written(send.from, send.addressing, send.message, send.vote) else {
+            return;
+        };
         let user = send.from.number.to_string();
         let id = MessageId::generate(self.clock.unix_seconds(), &user, &mut self.rng);
         let id = CompactString::from(id.as_str());
@@ -76,6 +80,7 @@ impl Shard {
             id: id.clone(),
             to: send.from.number,
             text: send.text.clone(),
+            message: None,
             receipts: Vec::new(),
         });
         // Whoever asked may have gone; the message is sent all the same.
@@ -86,7 +91,7 @@ impl Shard {
             addressing: send.addressing,
             id,
             text: send.text,
-            message: send.message,
+            message,
             targets: send.to,
             retry_count: 0,
             peer: None,
@@ -99,7 +104,7 @@ impl Shard {
             return;
         };
         let distribution = SenderKeyDistributionMessage {
-            group_id: Some(format!("{group}@g.us")),
+            group_id: Some(address(group)),
             axolotl_sender_key_distribution_message: device.own_group_key(group, &mut self.rng),
         };
         let handed = Message {
@@ -134,6 +139,14 @@ impl Shard {
             copies,
             message,
         })));
+    }
+}
+
+/// The address of a group; statuses go as to one.
+fn address(group: &str) -> String {
+    match group {
+        "status" => "status@broadcast".to_owned(),
+        group => format!("{group}@g.us"),
     }
 }
 

@@ -6,6 +6,7 @@ use std::collections::{HashMap, VecDeque};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use compact_str::CompactString;
 use prost::Message as _;
 use serde::Serialize;
@@ -101,6 +102,8 @@ pub(super) struct Outgoing {
     pub(super) id: CompactString,
     pub(super) to: Number,
     pub(super) text: String,
+    /// The message in place of the text, encoded.
+    pub(super) message: Option<Bytes>,
     pub(super) receipts: Vec<ReceiptSeen>,
 }
 
@@ -120,6 +123,13 @@ impl Inbox {
             None => self.insert(from, id),
         };
         self.entries.get_mut(at)
+    }
+
+    /// The message of this id that was read first, whoever sent it.
+    pub(super) fn found(&self, id: &str) -> Option<(DeviceAddr, &[u8])> {
+        let mut read = self.entries.iter().filter(|entry| !entry.message.is_empty());
+        let entry = read.find(|entry| entry.id == id)?;
+        Some((entry.from, &entry.message))
     }
 
     pub(super) fn list(&self) -> Vec<Received> {

@@ -71,9 +71,22 @@ pub struct SendInGroup {
     pub text: String,
     /// A message in place of the text, encoded.
     pub message: Option<Bytes>,
-    /// Told the id of the message.
+    /// A vote in place of both.
+    pub vote: Ballots,
+    /// Told the id of the message; dropped where there is no such poll.
     pub answer: oneshot::Sender<CompactString>,
 }
+
+/// A vote in a poll that the device got.
+pub struct Vote {
+    /// The id of the poll's message.
+    pub poll: CompactString,
+    /// The texts of the options; none takes an earlier vote back.
+    pub options: Vec<String>,
+}
+
+/// A vote in place of a message.
+pub type Ballots = Option<Box<Vote>>;
 
 /// Devices of one user.
 pub type Devices = SmallVec<[u16; 4]>;
@@ -112,7 +125,9 @@ pub struct SendText {
     pub text: String,
     /// A message in place of the text, encoded.
     pub message: Option<Bytes>,
-    /// Told the id of the message.
+    /// A vote in place of both.
+    pub vote: Ballots,
+    /// Told the id of the message; dropped where there is no such poll.
     pub answer: Option<oneshot::Sender<CompactString>>,
 }
 

@@ -14,6 +14,7 @@ mod send;
 mod shard;
 mod tally;
 mod texts;
+mod votes;
 
 use std::collections::VecDeque;
 
@@ -22,10 +23,10 @@ use tokio_util::task::TaskTracker;
 
 pub use inbox::{MAX_INBOX, MAX_OUTBOX, ReceiptSeen, Received, Sent};
 pub use job::{
-    Delivery, Devices, GroupCopy, Job, Proof, ReceiptIn, RetryIn, SendInGroup, SendText, Tampering,
-    ToCompanion,
+    Ballots, Delivery, Devices, GroupCopy, Job, Proof, ReceiptIn, RetryIn, SendInGroup, SendText, Tampering,
+    ToCompanion, Vote,
 };
-pub use output::{Copy, GroupMessageOut, MessageOut, Output, ReceiptOut, RetryOut};
+pub use output::{Copy, GroupMessageOut, MessageOut, Output, PastWanted, ReceiptOut, RetryOut};
 pub use placeholder::{Has, Placeholder};
 pub use tally::{Tally, sum};
 

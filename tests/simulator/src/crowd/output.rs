@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use compact_str::CompactString;
+use whatsapp::proto::message::peer_data_operation_request_message::HistorySyncOnDemandRequest;
 use whatsapp::signal::session::Ciphertext;
 use whatsapp::signal::{PreKeyBundle, RegistrationId};
 
@@ -17,6 +18,8 @@ pub enum Output {
     GroupMessage(Box<GroupMessageOut>),
     /// A companion asks its phone for keys of the app state.
     WantKeys(DeviceAddr),
+    /// A companion asks its phone for older messages of a chat.
+    WantPast(Box<PastWanted>),
     /// A device needs bundles before it can send.
     WantBundles {
         /// Which device.
@@ -26,6 +29,16 @@ pub enum Output {
         /// Of whom.
         of: Vec<DeviceAddr>,
     },
+}
+
+/// Which older messages a companion asks its phone for.
+pub struct PastWanted {
+    /// The companion.
+    pub companion: DeviceAddr,
+    /// The id of its request.
+    pub request: CompactString,
+    /// What it asks for.
+    pub asked: HistorySyncOnDemandRequest,
 }
 
 /// A receipt of a simulated device.

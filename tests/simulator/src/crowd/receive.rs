@@ -3,13 +3,14 @@
 use prost::Message as _;
 use whatsapp::jid::Jid;
 use whatsapp::proto::Message;
+use whatsapp::proto::message::peer_data_operation_request_message::HistorySyncOnDemandRequest;
 use whatsapp::signal::padding;
 use whatsapp::signal::session::CiphertextKind;
 
 use super::device::Unreadable;
 use super::inbox::{Entry, text_of};
 use super::job::{Delivery, Devices, Proof, SendText};
-use super::output::{Output, ReceiptOut, RetryOut};
+use super::output::{Output, PastWanted, ReceiptOut, RetryOut};
 use super::placeholder;
 use super::shard::{Later, MAX_RETRIES, Shard};
 use super::tally::Tally;
@@ -31,6 +32,13 @@ fn asks_for_keys(delivery: &Delivery, message: &Message) -> bool {
         && protocol.is_some_and(|protocol| protocol.app_state_sync_key_request.is_some())
 }
 
+/// Which older messages a companion asks its phone for.
+fn asks_for_past(message: &Message) -> Option<HistorySyncOnDemandRequest> {
+    let protocol = message.protocol_message.as_ref()?;
+    let request = protocol.peer_data_operation_request_message.as_ref()?;
+    request.history_sync_on_demand_request.clone()
+}
+
 /// What came of a copy.
 pub(super) enum Outcome {
     /// The message, and the bytes it was read from.
@@ -49,6 +57,15 @@ impl Shard {
             && let Some(key) = placeholder::asked(message).filter(|_| is_peer)
         {
             return self.asked_for_placeholder(&delivery, &key);
+        }
+        if let Outcome::Readable(message, _) = &outcome
+            && let Some(asked) = asks_for_past(message).filter(|_| is_peer)
+        {
+            return self.out.push(Output::WantPast(Box::new(PastWanted {
+                companion: delivery.from,
+                request: delivery.id,
+                asked,
+            })));
         }
         let Some(device) = self.devices.get_mut(&delivery.to) else {
             return;
@@ -187,6 +204,7 @@ impl Shard {
             addressing: delivery.addressing,
             text,
             message: None,
+            vote: None,
             answer: None,
         };
         self.later(

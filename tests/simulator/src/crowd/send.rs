@@ -20,6 +20,10 @@ const MAX_PENDING_SENDS: usize = 10_000;
 
 impl Shard {
     pub(super) fn send(&mut self, send: SendText) {
+        self.wake(send.from);
+        let Ok(message) = self.written(send.from, send.addressing, send.message, send.vote) else {
+            return;
+        };
         let id = MessageId::generate(
             self.clock.unix_seconds(),
             &send.from.number.to_string(),
@@ -32,6 +36,7 @@ impl Shard {
             id: id.clone(),
             to: send.to,
             text,
+            message: message.clone(),
             receipts: Vec::new(),
         });
         if let Some(answer) = send.answer {
@@ -55,7 +60,7 @@ impl Shard {
             addressing: send.addressing,
             id,
             text: send.text,
-            message: send.message,
+            message,
             targets,
             retry_count: 0,
             peer: None,
@@ -166,7 +171,7 @@ impl Shard {
             addressing: receipt.addressing,
             id: id.clone(),
             text: message.text.clone(),
-            message: None,
+            message: message.message.clone(),
             targets: vec![receipt.from],
             retry_count: retry.count,
             peer: None,

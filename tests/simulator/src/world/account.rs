@@ -139,6 +139,9 @@ pub(super) struct Device {
     pub(super) is_available: bool,
     /// The name in its last presence, if it said one.
     pub(super) named: Option<String>,
+    /// How much of the past it asked for when it was linked.
+    pub(super) wants_full_history: bool,
+    pub(super) history_days: Option<u32>,
     /// Its phone has shared keys and history with it.
     pub(super) is_shared_with: bool,
     pub(super) logins: u64,

@@ -9,9 +9,11 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 use whatsapp::signal::curve::PublicKey;
 
+use super::call::{CallShown, CallTurn, NewCall};
 use super::forms::Labels;
-use super::group::{GroupChange, GroupShown, NewGroup, Said};
+use super::group::{GroupChange, GroupShown, NewGroup};
 use super::limits::{Cap, Restrict};
+use super::person::PersonNews;
 use super::phone_state::{CollectionShown, PhoneChange, Spoil};
 use super::port::ConnId;
 use super::properties::PropertyChange;
@@ -41,6 +43,72 @@ pub enum Writing {
     Paused,
 }
 
+/// Who hears what somebody says.
+#[derive(Clone, Debug)]
+pub enum Audience {
+    /// One other.
+    Chat(Number),
+    /// All in the group with this address.
+    Group(String),
+    /// These, of a status.
+    Status(Vec<Number>),
+}
+
+/// What somebody says.
+#[derive(Clone, Debug)]
+pub enum Said {
+    /// A text.
+    Text(String),
+    /// A message of any kind, encoded.
+    Message(Bytes),
+    /// That the message of this id is deleted for everyone: the speaker's own, or in a group that of this member. Nobody asks
+    /// whether they may.
+    Deletion(CompactString, Option<Number>),
+    /// A vote in the poll of this id, which the speaker has got.
+    Vote {
+        /// The id of the poll's message.
+        poll: CompactString,
+        /// The texts of the options.
+        options: Vec<String>,
+    },
+}
+
+/// What a contact says of a message that it got.
+#[derive(Clone, Debug)]
+pub struct ReceiptWish {
+    /// Who wrote it.
+    pub to: Number,
+    /// Its id.
+    pub id: CompactString,
+    /// What became of it.
+    pub kind: ReceiptKind,
+    /// The address of the group that it was in, if it was.
+    pub group: Option<String>,
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReceiptKind {
+    /// It came.
+    Delivery,
+    /// It was read.
+    Read,
+    /// It was played.
+    Played,
+}
+
+impl ReceiptKind {
+    /// The type of the stanza.
+    pub(super) const fn as_type(self) -> Option<&'static str> {
+        match self {
+            Self::Delivery => None,
+            Self::Read => Some("read"),
+            Self::Played => Some("played"),
+        }
+    }
+}
+
 /// Where an answer goes.
 pub type Answer<T> = oneshot::Sender<Result<T, Refusal>>;
 
@@ -60,6 +128,8 @@ pub enum Command {
     Scan(Number, String, Option<String>, Answer<Scanned>),
     /// Retire the code that a companion shows, with a notification that has this child.
     Refresh(String, String, Answer<()>),
+    /// How many QR codes clients get that are to be linked from now on.
+    Codes(usize, Answer<()>),
     /// Link with a phone only by passkey, or without again.
     Guard(Number, Option<Box<Rules>>, Answer<()>),
     /// Sign with a phone's passkey.
@@ -76,6 +146,14 @@ pub enum Command {
     Share(Number, Box<Sharing>, Answer<()>),
     /// The account gets another name.
     Rename(Number, String, NewsBy, Answer<()>),
+    /// A contact changes something of itself.
+    Person(Number, Box<PersonNews>, Answer<()>),
+    /// A contact calls; answers the call's id.
+    Call(Number, NewCall, Answer<String>),
+    /// A call goes on.
+    TurnCall(String, CallTurn, Answer<()>),
+    /// What became of a call.
+    ShowCall(String, Answer<CallShown>),
     /// A phone does something to a chat, a contact or a label.
     State(Number, PhoneChange, Option<Spoil>, Answer<()>),
     /// What is in the app state of an account.
@@ -104,8 +182,6 @@ pub enum Command {
     ContactDevice(Number, Answer<u16>),
     /// Send all linked devices of a phone a stanza of the server's own; answers its id.
     Special(Number, Box<Special>, Answer<CompactString>),
-    /// A phone or a contact sends a text.
-    Say(Speaker, Number, String, Answer<CompactString>),
     /// A phone or a contact sends a document.
     SendFile(Speaker, Number, Box<SentFile>, Answer<CompactString>),
     /// Make a group; answers its address.
@@ -116,8 +192,10 @@ pub enum Command {
     ShowGroup(String, Answer<GroupShown>),
     /// Whether a contact lets others add it to groups.
     GroupAdd(Number, bool, Answer<()>),
-    /// A member of a group says something in it.
-    SayInGroup(Speaker, String, Said, Answer<CompactString>),
+    /// A phone or a contact says something of any kind.
+    Post(Speaker, Audience, Said, Answer<CompactString>),
+    /// A contact says what became of a message.
+    Receipt(Number, ReceiptWish, Answer<()>),
     /// What a phone or a contact got.
     Inbox(
         Speaker,
@@ -180,7 +258,16 @@ pub struct TokenChange {
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Special {
     /// A channel publishes something.
-    Newsletter,
+    Newsletter {
+        /// What.
+        #[serde(default)]
+        text: Option<String>,
+    },
+    /// A frame of so many bytes that are no stanza, to all connections.
+    Rubbish {
+        /// How many.
+        bytes: usize,
+    },
     /// A status that can't be decrypted.
     Status {
         /// Whose.

@@ -37,7 +37,9 @@ impl World {
         let Some(conn) = device.conn.filter(|_| device.is_active && !device.is_held) else {
             return;
         };
-        let Some(open) = self.conns.get(&conn) else { return };
+        let Some(open) = self.conns.get(&conn).filter(|open| !open.is_mute) else {
+            return;
+        };
         loop {
             if open.outbound.sender.capacity() <= OUTBOUND_RESERVE {
                 open.outbound.awaits_room.store(true, Ordering::SeqCst);
@@ -119,7 +121,7 @@ impl World {
         let class = match node.attr_str("class").as_deref() {
             Some("message" | "status") => Class::Message,
             Some("receipt") => Class::Receipt,
-            Some("notification") => Class::Notification,
+            Some("notification" | "call") => Class::Notification,
             _ => return,
         };
         let Some(id) = node.attr_str("id") else { return };

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 use whatsapp::group::request::GroupSetting;
 use whatsapp::group::{Description, Role};
@@ -92,14 +91,6 @@ impl From<GroupAddressing> for Addressing {
     }
 }
 
-/// What a member of a group says in it.
-pub enum Said {
-    /// A text.
-    Text(String),
-    /// That the message of this id, by this member, is deleted for everyone. Nobody asks whether they may.
-    Deletion(CompactString, Number),
-}
-
 /// What a test does to a group.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -158,9 +149,31 @@ pub struct GroupChange {
     /// Its link gets another code.
     #[serde(default)]
     pub revoke_invite: bool,
+    /// Groups that become part of this community.
+    #[serde(default)]
+    pub link: Vec<String>,
+    /// Groups that are not part of it any more.
+    #[serde(default)]
+    pub unlink: Vec<String>,
+    /// A member has another number.
+    #[serde(default)]
+    pub renumber: Option<Renumbering>,
+    /// The group is no more, when all else is done.
+    #[serde(default)]
+    pub delete: bool,
     /// Another kind of name; nobody is told.
     #[serde(default)]
     pub addressing: Option<GroupAddressing>,
+}
+
+/// A member of a group has another number.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Renumbering {
+    /// The one before.
+    pub from: String,
+    /// The one that they have now.
+    pub to: String,
 }
 
 /// A group as `GET /groups/{jid}` shows it.

@@ -2,20 +2,17 @@
 //!
 //! Facts: docs/PROTOCOL.md, "Groups".
 
-use bytes::Bytes;
 use compact_str::CompactString;
-use prost::Message as _;
 use whatsapp::binary::Node;
 use whatsapp::group::request::{GroupSetting, MemberChange};
 use whatsapp::group::{Description, Role};
 use whatsapp::jid::{Jid, Server};
-use whatsapp::proto::message::ProtocolMessage;
-use whatsapp::proto::message::protocol_message::Type;
-use whatsapp::proto::{Message, MessageKey};
 use whatsapp::time::Timestamp;
 
-use super::group::{GroupChange, Said};
+use super::command::Said;
+use super::group::GroupChange;
 use super::groups::invite;
+use super::saying::{Words, answer_with};
 use super::stanza::notification;
 use super::{Answer, World};
 use crate::crowd::{Job, SendInGroup};
@@ -51,6 +48,23 @@ impl World {
             self.known_numbers("withdraw", &change.withdraw)?,
             self.known_numbers("reject", &change.reject)?,
         );
+        let names = |jids: &[String]| {
+            jids.iter()
+                .map(|jid| self.group_name(jid))
+                .collect::<Result<Vec<_>, _>>()
+        };
+        let (link, unlink) = (names(&change.link)?, names(&change.unlink)?);
+        let renumbered = match &change.renumber {
+            Some(numbers) => {
+                let of = |field, text: &String| self.known_numbers(field, std::slice::from_ref(text));
+                let (from, to) = (
+                    of("renumber.from", &numbers.from)?,
+                    of("renumber.to", &numbers.to)?,
+                );
+                from.first().zip(to.first()).map(|(from, to)| [*from, *to])
+            }
+            None => None,
+        };
         if let (Some(addressing), Some(group)) = (change.addressing, self.groups.get_mut(&name)) {
             group.addressing = addressing.into();
         }
@@ -65,7 +79,58 @@ impl World {
             }
             self.tell_group(&name, by, &setting.to_node(), &[]);
         }
+        self.change_links(&name, by, [link, unlink]);
+        if let Some([from, to]) = renumbered {
+            self.renumber_member(&name, from, to);
+        }
+        if change.delete {
+            self.delete_group(&name, by);
+        }
         Ok(())
+    }
+
+    /// Groups become part of a community, and others are no more: the members of both are told.
+    fn change_links(&mut self, name: &str, by: Number, [link, unlink]: [Vec<String>; 2]) {
+        let changes = [(link, "link", "link_type"), (unlink, "unlink", "unlink_type")];
+        for (groups, tag, kind) in changes {
+            for other in groups {
+                if let Some(group) = self.groups.get_mut(&other) {
+                    group.community = (tag == "link").then(|| name.to_owned());
+                }
+                for (to, relation, of) in [(name, "sub_group", &*other), (&*other, "parent_group", name)] {
+                    let subject = self.groups.get(of).map(|group| group.subject.clone());
+                    let group = Node::new("group")
+                        .attr("jid", Jid::new(of, Server::Group))
+                        .attr("subject", subject.unwrap_or_default());
+                    let told = Node::new(tag).attr(kind, relation).with_child(group);
+                    self.tell_group(to, by, &told, &[]);
+                }
+            }
+        }
+    }
+
+    /// A member has another number, by which it is in the group from now on.
+    fn renumber_member(&mut self, name: &str, from: Number, to: Number) {
+        let Some(group) = self.groups.get_mut(name) else {
+            return;
+        };
+        let Some(role) = group.members.remove(&from) else {
+            return;
+        };
+        group.members.insert(to, role);
+        let addressing = group.addressing;
+        let before = self.member(from, addressing, Role::Member).to_node();
+        self.tell_group(name, to, &Node::new("modify").with_child(before), &[from]);
+    }
+
+    /// A group is no more: nobody is in it.
+    fn delete_group(&mut self, name: &str, by: Number) {
+        self.tell_group(name, by, &Node::new("delete"), &[]);
+        if let Some(group) = self.groups.get_mut(name) {
+            group.members.clear();
+            group.applicants.clear();
+            group.community = None;
+        }
     }
 
     fn change_requests(&mut self, name: &str, by: Number, [ask, withdraw, reject]: [Vec<Number>; 3]) {
@@ -150,30 +215,23 @@ impl World {
         let from = DeviceAddr::phone(from);
         let to = self.group_devices(&name);
         let (id_told, id) = tokio::sync::oneshot::channel();
-        let (text, message) = match said {
-            Said::Text(text) => (text, None),
-            Said::Deletion(id, of) => {
-                let author = self.seed.jid(DeviceAddr::phone(of), addressing);
-                (String::new(), Some(deletion(&name, &id, &author)))
-            }
+        let author = match &said {
+            Said::Deletion(_, Some(of)) => Some(self.seed.jid(DeviceAddr::phone(*of), addressing)),
+            _ => None,
         };
+        let words = Words::of(said, Some((&name, author.as_ref())));
         let send = SendInGroup {
             from,
             group: name.into(),
             to: to.into_iter().filter(|device| *device != from).collect(),
             addressing,
-            text,
-            message,
+            text: words.text,
+            message: words.message,
+            vote: words.vote,
             answer: id_told,
         };
         self.crowd.give(from.number, Job::SendInGroup(Box::new(send)));
-        // Only carries the id over; ends with the shard's answer.
-        tokio::spawn(async move {
-            let id = id
-                .await
-                .map_err(|_| Refusal::conflict("number", "the simulator is stopping"));
-            drop(answer.send(id));
-        });
+        answer_with(id, answer);
     }
 }
 
@@ -261,26 +319,6 @@ impl World {
         }
         picture
     }
-}
-
-/// What deletes a message of somebody else for everyone.
-fn deletion(group: &str, id: &str, author: &Jid) -> Bytes {
-    let key = MessageKey {
-        remote_jid: Some(Jid::new(group, Server::Group).to_string()),
-        from_me: Some(false),
-        id: Some(id.to_owned()),
-        participant: Some(author.to_string()),
-    };
-    let protocol = ProtocolMessage {
-        key: Some(key),
-        r#type: Some(Type::Revoke.into()),
-        ..ProtocolMessage::default()
-    };
-    let message = Message {
-        protocol_message: Some(Box::new(protocol)),
-        ..Message::default()
-    };
-    message.encode_to_vec().into()
 }
 
 impl GroupChange {

@@ -17,6 +17,7 @@ use super::account::PendingKey;
 use super::fanout::{Enc, Fate};
 use super::message::shared_parts;
 use super::port::ConnId;
+use super::saying::{STATUSES, list_jid};
 use crate::audit::{Accepted, KeyUse};
 use crate::crowd::{Delivery, Devices, GroupCopy, GroupMessageOut, Job, Proof, ReceiptOut, Tampering};
 use crate::fault::Moment;
@@ -241,10 +242,12 @@ impl World {
         let sender = self.seed.jid(routed.from, routed.addressing);
         let alternate = self.seed.jid(DeviceAddr::phone(routed.from.number), other);
         let mut stanza = routed.shared.clone();
-        stanza.set_attr("from", Jid::new(routed.group.as_str(), Server::Group));
+        stanza.set_attr("from", list_jid(&routed.group));
         stanza.set_attr("participant", sender);
         stanza.set_attr(name, alternate);
-        stanza.set_attr("addressing_mode", mode);
+        if routed.group != STATUSES {
+            stanza.set_attr("addressing_mode", mode);
+        }
         stanza.set_attr("id", &routed.id);
         stanza.set_attr("t", routed.t);
         if let Some(key) = key {
@@ -327,12 +330,15 @@ impl World {
             ciphertext: copy.ciphertext.bytes,
             node: Node::new("enc"),
         });
-        let keys = keys.collect();
+        let keys: SmallVec<[Enc; 4]> = keys.collect();
         let name = match self.accounts.get(&message.from.number) {
             Some(account) => account.name.clone(),
             None => format!("Contact {}", message.from.number.get() % 10_000),
         };
-        let to = self.group_devices(&message.group);
+        let to = match message.group.as_str() {
+            STATUSES => keys_of(&keys),
+            group => self.group_devices(group),
+        };
         self.deliver_in_group(&InGroup {
             group: message.group,
             addressing: message.addressing,
@@ -403,6 +409,11 @@ impl World {
             self.tell_simulated(from, (to, addressing), kind.into(), ids, node);
         }
     }
+}
+
+/// The devices that get the key.
+fn keys_of(keys: &[Enc]) -> Vec<DeviceAddr> {
+    keys.iter().map(|key| key.to).collect()
 }
 
 /// The attributes of an `enc` beyond type and version.

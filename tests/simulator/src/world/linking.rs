@@ -22,8 +22,6 @@ use crate::number::{Addressing, DeviceAddr, Number};
 use crate::persona::{PREFIX_DEVICE, Persona};
 use crate::refusal::Refusal;
 
-/// QR codes of one connection.
-const REFS: usize = 6;
 /// How long the codes last: the first a minute, the others 20 seconds.
 const REFS_LAST: Duration = Duration::from_secs(160);
 /// How long a connection stays open after that if a code was asked for to be typed in.
@@ -35,7 +33,7 @@ const RESTART: u16 = 515;
 
 impl World {
     pub(super) fn begin_pairing(&mut self, conn: ConnId, outbound: OutboundQueue, mut pairing: Pairing) {
-        pairing.refs = (0..REFS)
+        pairing.refs = (0..self.refs)
             .map(|index| {
                 let part = |half: u64| {
                     self.seed
@@ -57,6 +55,7 @@ impl World {
             Conn {
                 outbound,
                 state: ConnState::Pairing(Box::new(pairing)),
+                is_mute: false,
             },
         );
         self.write(conn, &offer);
@@ -244,6 +243,8 @@ impl World {
             is_held: false,
             is_available: false,
             named: None,
+            wants_full_history: pairing.wants_full_history,
+            history_days: pairing.history_days,
             is_shared_with: false,
             logins: 0,
             pending: Pending::default(),

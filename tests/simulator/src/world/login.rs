@@ -13,7 +13,7 @@ use super::pairing::Pairing;
 use super::port::{ConnId, Opening, Outbound, OutboundQueue};
 use super::stanza::{ib, stream_error};
 use super::{Conn, ConnState, World, Writing};
-use crate::fault::{Fault, Faults, Kind, Moment};
+use crate::fault::{Kind, Moment};
 use crate::number::{Addressing, DeviceAddr, Number};
 use crate::refusal::Refusal;
 
@@ -70,6 +70,7 @@ impl World {
             Conn {
                 outbound,
                 state: ConnState::Online(who),
+                is_mute: false,
             },
         );
         if let Some(fault) = faults.first() {
@@ -115,35 +116,6 @@ impl World {
         if let Some(old) = old {
             self.end_stream(old, &stream_error(None, Some("replaced")));
         }
-    }
-
-    /// Ends a connection as a fault says.
-    pub(super) fn end_by_fault(&mut self, conn: ConnId, fault: &Fault) {
-        if fault.kind == Kind::StreamError {
-            let error = match fault.code {
-                Some(LOGGED_OUT) => stream_error(Some(LOGGED_OUT), Some("device_removed")),
-                Some(code) => stream_error(Some(code), None),
-                None => stream_error(None, Some("replaced")),
-            };
-            return self.end_stream(conn, &error);
-        }
-        self.close(conn);
-    }
-
-    /// Strikes all online sessions that a fault matches.
-    pub(super) fn strike_now(&mut self, fault: &Fault) -> usize {
-        let struck: Vec<ConnId> = self
-            .conns
-            .iter()
-            .filter_map(|(conn, open)| match open.state {
-                ConnState::Online(who) if Faults::matches_now(fault, who.number) => Some(*conn),
-                _ => None,
-            })
-            .collect();
-        for conn in &struck {
-            self.end_by_fault(*conn, fault);
-        }
-        struck.len()
     }
 
     /// Takes a linked device away: from its account, and off the line.

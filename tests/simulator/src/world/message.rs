@@ -216,10 +216,7 @@ impl World {
             fate.apply(fault);
         }
         self.give_token_of(message.from.number, message.to, message.addressing);
-        let name = match self.accounts.get(&message.from.number) {
-            Some(account) => account.name.clone(),
-            None => format!("Contact {}", message.from.number.get() % 10_000),
-        };
+        let name = self.push_name_of(message.from.number);
         let mut shared = Node::new("message").attr("type", "text").attr("notify", name);
         if message.from.device != 0 {
             let companion = Persona::new(&self.seed, message.from);
@@ -316,7 +313,7 @@ impl World {
         };
         for fault in faults {
             match fault.kind {
-                Kind::StreamError | Kind::Cut => {
+                kind if kind.ends() => {
                     self.audit.count.messages_dropped += 1;
                     self.end_by_fault(conn, fault);
                     return None;
@@ -451,7 +448,8 @@ impl Fate {
             Kind::Duplicate => self.times = fault.copies.unwrap_or(2),
             Kind::CorruptMac => self.corrupt = true,
             Kind::ForceRetry => self.force_retry = Some(fault.keys),
-            Kind::DropBefore | Kind::Nack | Kind::StreamError | Kind::Cut | Kind::Failure => {}
+            // These end what is done with it, or with its connection.
+            _ => {}
         }
     }
 }

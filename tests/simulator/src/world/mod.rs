@@ -11,8 +11,11 @@ mod account;
 mod addressing;
 mod app_state;
 mod bundle;
+mod call;
+mod calls;
 mod command;
 mod deliver;
+mod endings;
 mod fanout;
 mod forms;
 mod group;
@@ -27,7 +30,10 @@ mod login;
 mod message;
 mod pairing;
 mod passkey;
+mod past;
+mod people;
 mod perform;
+mod person;
 mod phone_state;
 mod pictures;
 mod port;
@@ -39,6 +45,7 @@ mod refresh;
 mod restrict;
 mod reuploads;
 mod rules;
+mod saying;
 mod sealed;
 mod sharing;
 mod special;
@@ -48,7 +55,7 @@ mod trust;
 mod usync;
 mod version;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use smallvec::SmallVec;
 use tokio::sync::mpsc;
@@ -65,15 +72,17 @@ use crate::seed::Seed;
 use crate::timers::{self, Timers};
 
 use account::Account;
+pub use call::{CallShown, CallTurn, NewCall};
 pub use command::{
-    Answer, Command, Form, LinkHello, LinkOutcome, Linked, NewsBy, PendingReport, Scanned, SessionInfo,
-    Speaker, Special, TokenChange, Writing,
+    Answer, Audience, Command, Form, LinkHello, LinkOutcome, Linked, NewsBy, PendingReport, ReceiptKind,
+    ReceiptWish, Said, Scanned, SessionInfo, Speaker, Special, TokenChange, Writing,
 };
 pub use forms::Labels;
 use group::Group;
-pub use group::{GroupAddressing, GroupChange, GroupKind, GroupShown, NewGroup, Said};
+pub use group::{GroupAddressing, GroupChange, GroupKind, GroupShown, NewGroup, Renumbering};
 pub use limits::{Cap, Ends, Restrict};
-use pairing::Pairing;
+use pairing::{Pairing, REFS};
+pub use person::{PersonNews, PictureNews};
 pub use phone_state::{CollectionShown, PhoneChange, Spoil};
 pub use port::{ConnId, INPUT_QUEUE, Input, OUTBOUND_QUEUE, Opening, Outbound, OutboundQueue};
 pub use properties::PropertyChange;
@@ -94,6 +103,8 @@ type Later = Box<dyn FnOnce(&mut World) + Send>;
 struct Conn {
     outbound: OutboundQueue,
     state: ConnState,
+    /// Nothing more is said on it.
+    is_mute: bool,
 }
 
 impl Conn {
@@ -137,6 +148,8 @@ pub struct World {
     /// Phones into which a code was typed before a companion asked for one.
     awaiting_hello: Vec<(Number, Answer<LinkHello>)>,
     versions: Versions,
+    /// How many QR codes a client gets that is to be linked.
+    refs: usize,
     /// Whether how messages are labelled is judged.
     labels: Labels,
     tokens: Tokens,
@@ -146,6 +159,8 @@ pub struct World {
     files: Files,
     /// Files that phones have got.
     kept: Vec<Kept>,
+    /// The calls, oldest first.
+    calls: VecDeque<CallShown>,
     /// By the user part of their addresses.
     groups: BTreeMap<String, Group>,
     /// Contacts whom nobody adds to groups.
@@ -159,6 +174,8 @@ struct Contact {
     companions: SmallVec<[(u16, u32); 1]>,
     /// Accounts that wrote to it, sorted.
     peers: SmallVec<[Number; 2]>,
+    /// The name that its messages say, if it chose one.
+    name: Option<Box<str>>,
 }
 
 impl World {
@@ -180,12 +197,14 @@ impl World {
             timers: Timers::default(),
             awaiting_hello: Vec::new(),
             versions: Versions::default(),
+            refs: REFS,
             labels: Labels::default(),
             tokens: Tokens::default(),
             last_id: 0,
             beside: HashSet::new(),
             files: Files::at(media_host),
             kept: Vec::new(),
+            calls: VecDeque::new(),
             groups: BTreeMap::new(),
             unaddable: HashSet::new(),
         }
@@ -252,7 +271,7 @@ impl World {
                 "ack" => self.on_ack(from, &node),
                 "presence" => self.on_presence(conn, from, &node),
                 "chatstate" => self.on_chatstate(from, &node),
-                "call" => self.ack(conn, &node),
+                "call" => self.on_call(conn, from, &node),
                 // Telemetry, requests for more of the backlog (which comes anyway), and what we do not know.
                 _ => {}
             },
@@ -264,6 +283,7 @@ impl World {
             Output::Receipt(receipt) => self.crowd_receipt(*receipt),
             Output::GroupMessage(message) => self.crowd_group_message(*message),
             Output::Message(message) => self.crowd_message(*message),
+            Output::WantPast(wanted) => self.more_past(wanted.companion, &wanted.request, &wanted.asked),
             Output::WantKeys(companion) => self.share_keys(companion, 0..3),
             Output::WantBundles { who, send, of } => self.crowd_wants_bundles(who, send, &of),
         }
@@ -305,7 +325,9 @@ impl World {
     }
 
     fn put(&mut self, conn: ConnId, outbound: Outbound) {
-        let Some(open) = self.conns.get(&conn) else { return };
+        let Some(open) = self.conns.get(&conn).filter(|open| !open.is_mute) else {
+            return;
+        };
         if open.outbound.sender.try_send(outbound).is_err() {
             self.drop_conn(conn);
         }

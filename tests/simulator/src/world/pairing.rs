@@ -16,6 +16,9 @@ use super::command::LinkOutcome;
 use super::guarded::Exchange;
 use crate::number::{DeviceAddr, Number};
 
+/// QR codes of one connection, unless a test wants fewer.
+pub(super) const REFS: usize = 6;
+
 /// A connection that wants to be linked.
 pub(super) struct Pairing {
     pub(super) noise_key: PublicKey,
@@ -28,6 +31,9 @@ pub(super) struct Pairing {
     pub(super) opened: Instant,
     /// What it registered as, by the number of `DeviceProps`.
     pub(super) platform: i32,
+    /// How much of the past it asks for.
+    pub(super) wants_full_history: bool,
+    pub(super) history_days: Option<u32>,
     /// A passkey is asked for.
     pub(super) passkey: Option<Box<Exchange>>,
     /// Secrets of codes that are worth nothing any more.
@@ -78,6 +84,11 @@ impl Pairing {
             offer: None,
             opened: now,
             platform: props.platform_type.unwrap_or_default(),
+            wants_full_history: props.require_full_sync.unwrap_or_default(),
+            history_days: props
+                .history_sync_config
+                .as_ref()
+                .and_then(|config| config.full_sync_days_limit),
             passkey: None,
             retired: Vec::new(),
         })

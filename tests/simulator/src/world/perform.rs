@@ -1,17 +1,18 @@
 //! What the world does for the control API.
 
-use bytes::Bytes;
 use compact_str::CompactString;
 use tokio::sync::oneshot;
 use whatsapp::binary::Node;
 
 use super::account::{Account, MAX_DEVICE};
 use super::command::{Answer, Command, NewsBy, PendingReport, SessionInfo, Speaker, TokenChange};
+use super::pairing::REFS;
 use super::properties::PropertyChange;
+use super::saying::{Words, answer_with};
 use super::stanza::ib;
 use super::{ConnState, World};
 use crate::crowd::{Job, SendText};
-use crate::fault::{Fault, Kind, On};
+use crate::fault::{Fault, On};
 use crate::number::{Addressing, DeviceAddr, Number};
 use crate::population::{Manners, Population, PopulationError, Run};
 use crate::refusal::Refusal;
@@ -21,13 +22,6 @@ use crate::sharing::Sharing;
 const MAX_ACCOUNTS: usize = 100_000;
 /// Most companions of one contact.
 const MAX_COMPANIONS: usize = 32;
-
-/// What somebody says.
-pub(super) struct Words {
-    pub(super) text: String,
-    /// A message in place of the text, encoded.
-    pub(super) message: Option<Bytes>,
-}
 
 impl World {
     /// Whoever asked may have gone; then nobody hears the answer.
@@ -47,6 +41,14 @@ impl World {
             Command::Scan(number, qr, refresh, answer) => {
                 let known = self.require_phone(number);
                 drop(answer.send(known.and_then(|()| self.scan(number, &qr, refresh.as_deref()))));
+            }
+            Command::Codes(count, answer) => {
+                let fits = (1..=REFS).contains(&count);
+                if fits {
+                    self.refs = count;
+                }
+                let problem = || Refusal::bad("count", format!("must be 1 to {REFS}"));
+                drop(answer.send(fits.then_some(()).ok_or_else(problem)));
             }
             Command::Refresh(qr, child, answer) => drop(answer.send(self.refresh(&qr, &child))),
             Command::Guard(number, rules, answer) => {
@@ -97,6 +99,12 @@ impl World {
                 // Whoever asked may have gone.
                 let _ = answer.send(());
             }
+            Command::Person(contact, news, answer) => {
+                drop(answer.send(self.change_person(contact, &news)));
+            }
+            Command::Call(contact, new, answer) => drop(answer.send(self.call(contact, &new))),
+            Command::TurnCall(id, turn, answer) => drop(answer.send(self.turn_call(&id, turn))),
+            Command::ShowCall(id, answer) => drop(answer.send(self.show_call(&id))),
             Command::Writes(contact, to, writing, answer) => {
                 drop(answer.send(self.writes(contact, to, writing)))
             }
@@ -124,14 +132,8 @@ impl World {
             Command::ChangeGroup(jid, change, answer) => drop(answer.send(self.change_group(&jid, &change))),
             Command::ShowGroup(jid, answer) => drop(answer.send(self.show_group(&jid))),
             Command::GroupAdd(number, lets, answer) => drop(answer.send(self.set_group_add(number, lets))),
-            Command::SayInGroup(speaker, group, said, answer) => match self.speaker(speaker) {
-                Ok(from) => self.say_in_group(from, &group, said, answer),
-                Err(refusal) => drop(answer.send(Err(refusal))),
-            },
-            Command::Say(speaker, to, text, answer) => {
-                let words = Words { text, message: None };
-                self.say(speaker, to, words, answer);
-            }
+            Command::Post(speaker, audience, said, answer) => self.post(speaker, audience, said, answer),
+            Command::Receipt(contact, wish, answer) => drop(answer.send(self.say_receipt(contact, wish))),
             Command::SendFile(speaker, to, file, answer) => self.send_file(speaker, to, *file, answer),
             Command::Inbox(speaker, device, answer) => {
                 drop(answer.send(self.ask_shard(speaker, |number, answer| {
@@ -195,11 +197,15 @@ impl World {
     }
 
     fn set_sharing(&mut self, number: Number, sharing: Sharing) -> Result<(), Refusal> {
+        let now = self.clock.unix_seconds();
         let account = self
             .accounts
             .get_mut(&number)
             .ok_or_else(|| Refusal::unknown("number"))?;
         account.sharing = sharing;
+        if let Some(past) = &mut account.sharing.past {
+            past.newest.get_or_insert(now);
+        }
         Ok(())
     }
 
@@ -322,20 +328,15 @@ impl World {
             addressing,
             text: words.text,
             message: words.message,
+            vote: words.vote,
             answer: Some(id_told),
         };
         self.crowd.give(from, Job::Send(Box::new(send)));
-        // Only carries the id over; ends with the shard's answer.
-        tokio::spawn(async move {
-            let id = id
-                .await
-                .map_err(|_| Refusal::conflict("number", "the simulator is stopping"));
-            drop(answer.send(id));
-        });
+        answer_with(id, answer);
     }
 
     fn add_fault(&mut self, fault: Fault) -> Result<(Option<u64>, usize), Refusal> {
-        let is_now = matches!(fault.kind, Kind::StreamError | Kind::Cut) && fault.on == On::Now;
+        let is_now = fault.kind.ends() && fault.on == On::Now;
         let id = self.faults.add(fault.clone())?;
         if !is_now {
             return Ok((Some(id), 0));

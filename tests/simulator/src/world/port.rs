@@ -69,6 +69,8 @@ pub enum Outbound {
     Stanza(Bytes),
     /// Bundles whose keys the connection derives, off the world's task.
     Bundles(Box<BundleReply>),
+    /// A frame that nobody can open.
+    Rubbish,
     /// Close after what came before, without a word.
     Close,
     /// The same some moments later, as after a stream error.

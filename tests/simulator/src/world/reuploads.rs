@@ -16,7 +16,7 @@ use whatsapp::stanza::media_retry::{Envelope, parse_request};
 use super::World;
 use super::account::PendingKey;
 use super::command::{Answer, Speaker};
-use super::perform::Words;
+use super::saying::Words;
 use super::sealed::{Kept, SentFile};
 use super::stanza::notification;
 use crate::number::{Addressing, DeviceAddr, Number};
@@ -68,6 +68,7 @@ impl World {
         let words = Words {
             text: String::new(),
             message: Some(message.encode_to_vec().into()),
+            vote: None,
         };
         self.say(speaker, to, words, answer);
     }

@@ -22,6 +22,28 @@ use crate::crowd::{Job, ToCompanion};
 use crate::number::{Addressing, DeviceAddr, Number};
 use crate::sharing::{HistorySharing, KeySharing, SaltSharing, SharedChat, Sharing};
 
+/// Which piece of a history it is.
+pub(super) struct Piece {
+    /// Its place among those of its type.
+    pub(super) order: u32,
+    /// How much of all is shared with it, in per cent.
+    pub(super) progress: u32,
+    /// The request that it answers.
+    pub(super) request: Option<String>,
+    /// Which of those that leave together.
+    pub(super) serial: u32,
+}
+
+impl Piece {
+    /// There is no other of its type.
+    const ONLY: Self = Self {
+        order: 1,
+        progress: 100,
+        request: None,
+        serial: 0,
+    };
+}
+
 impl World {
     /// A companion takes stanzas for the first time: its phone shares what it is set to.
     pub(super) fn share(&mut self, with: DeviceAddr) {
@@ -46,8 +68,25 @@ impl World {
         if sharing.history == HistorySharing::Never {
             return;
         }
+        if let Some(past) = sharing.past {
+            return self.share_past(with, past, sharing.history);
+        }
         for history in self.history(with.number, &sharing) {
-            self.share_history(with, &history, sharing.history);
+            self.share_piece(with, &history, (sharing.history, Piece::ONLY));
+        }
+    }
+
+    /// What the first piece of a history says beside its chats.
+    pub(super) fn first_piece(&self, number: Number) -> HistorySync {
+        let salt = self.token_salt(number).filter(|_| {
+            let account = self.accounts.get(&number);
+            account.is_some_and(|account| account.sharing.salt == SaltSharing::History)
+        });
+        HistorySync {
+            sync_type: Some(HistorySyncType::InitialBootstrap.into()),
+            progress: Some(100),
+            nct_salt: salt.map(|salt| Bytes::copy_from_slice(&salt)),
+            ..HistorySync::default()
         }
     }
 
@@ -77,18 +116,27 @@ impl World {
         );
     }
 
-    fn share_history(&mut self, with: DeviceAddr, history: &HistorySync, how: HistorySharing) {
+    /// A piece of the history leaves for a companion.
+    pub(super) fn share_piece(
+        &mut self,
+        with: DeviceAddr,
+        history: &HistorySync,
+        (how, piece): (HistorySharing, Piece),
+    ) {
         let packed = deflate(&history.encode_to_vec());
         let mut notice = HistorySyncNotification {
             sync_type: history.sync_type,
-            chunk_order: Some(1),
-            progress: Some(100),
+            chunk_order: Some(piece.order),
+            progress: Some(piece.progress),
+            peer_data_request_session_id: piece.request,
             ..HistorySyncNotification::default()
         };
         if how == HistorySharing::File {
-            let key = self
-                .seed
-                .bytes("history", with, history.sync_type.unwrap_or_default() as u32);
+            let key = self.seed.bytes(
+                "history",
+                with,
+                piece.serial << 4 | history.sync_type.unwrap_or_default() as u32,
+            );
             let sealed = media::seal(MediaKind::History, &MediaKey::new(key), &packed);
             notice.media_key = Some(Bytes::copy_from_slice(&key));
             notice.file_length = Some(packed.len() as u64);
@@ -123,16 +171,11 @@ impl World {
             pn_jid: Some(self.name_of(*contact, Addressing::Pn)),
             lid_jid: Some(self.name_of(*contact, Addressing::Lid)),
         });
-        let salt = self
-            .token_salt(number)
-            .filter(|_| sharing.salt == SaltSharing::History);
+        let phone_number_to_lid_mappings = mappings.collect();
         let chats = HistorySync {
-            sync_type: Some(HistorySyncType::InitialBootstrap.into()),
             conversations,
-            progress: Some(100),
-            phone_number_to_lid_mappings: mappings.collect(),
-            nct_salt: salt.map(|salt| Bytes::copy_from_slice(&salt)),
-            ..HistorySync::default()
+            phone_number_to_lid_mappings,
+            ..self.first_piece(number)
         };
         let names = HistorySync {
             sync_type: Some(HistorySyncType::PushName.into()),

@@ -3,13 +3,17 @@
 //!
 //! Facts: docs/PROTOCOL.md, "Receipts", "Own copies" and "Unavailable messages".
 
+use bytes::Bytes;
 use compact_str::CompactString;
+use prost::Message as _;
 use whatsapp::binary::Node;
 use whatsapp::jid::{Jid, Server};
+use whatsapp::proto::Message;
 
 use super::World;
 use super::account::PendingKey;
 use super::command::{Form, Special};
+use super::port::Outbound;
 use super::stanza::notification;
 use crate::crowd::{Has, Job, Placeholder};
 use crate::number::{Addressing, DeviceAddr, Number};
@@ -17,6 +21,8 @@ use crate::refusal::Refusal;
 
 /// A channel that everybody follows.
 const CHANNEL: &str = "120363000000000001";
+/// What a frame holds at most, without its tag: its length has three bytes.
+const MAX_RUBBISH_BYTES: usize = 0x00ff_ffff - 16;
 /// What no device can decrypt, in the form of a message.
 const UNREADABLE: [u8; 60] = [0x33; 60];
 
@@ -40,8 +46,16 @@ impl World {
                 }
                 return Ok(id);
             }
-            Special::Newsletter => {
-                let text = Node::new("plaintext").with_slice(&[0x0a, 2, b'h', b'i']);
+            Special::Rubbish { bytes } => {
+                self.send_rubbish(phone, bytes)?;
+                return Ok(id);
+            }
+            Special::Newsletter { text } => {
+                let message = Message {
+                    conversation: Some(text.unwrap_or_else(|| "hi".to_owned())),
+                    ..Message::default()
+                };
+                let text = Node::new("plaintext").with_slice(&message.encode_to_vec());
                 self.special("message", &id, &Jid::new(CHANNEL, Server::Newsletter))
                     .with_child(text)
             }
@@ -76,6 +90,25 @@ impl World {
             self.enqueue(who, PendingKey::message(&id), stanza.clone());
         }
         Ok(id)
+    }
+
+    /// Sends all connections of a phone's devices a frame that is no stanza.
+    fn send_rubbish(&mut self, phone: Number, bytes: usize) -> Result<(), Refusal> {
+        if !(1..=MAX_RUBBISH_BYTES).contains(&bytes) {
+            return Err(Refusal::bad("bytes", format!("must be 1 to {MAX_RUBBISH_BYTES}")));
+        }
+        let mut rubbish = vec![0xff; bytes];
+        // Not compressed.
+        rubbish[0] = 0;
+        let rubbish = Bytes::from(rubbish);
+        for who in self.linked_devices(phone).collect::<Vec<_>>() {
+            let conn = self.device_mut(who).and_then(|device| device.conn);
+            if let Some(conn) = conn.and_then(|conn| self.conns.get(&conn)) {
+                // One that is full is about to be closed.
+                drop(conn.outbound.sender.try_send(Outbound::Stanza(rubbish.clone())));
+            }
+        }
+        Ok(())
     }
 
     fn keep_placeholder(

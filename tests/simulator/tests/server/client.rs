@@ -51,7 +51,7 @@ fn profile() -> Profile {
         version: ClientVersion::KNOWN,
         browser: "Chrome".into(),
         os: "Mac OS".into(),
-        history: History::Recent,
+        history: History::Recent.into(),
     }
 }
 

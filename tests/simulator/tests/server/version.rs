@@ -60,7 +60,7 @@ async fn an_outdated_client_is_refused_at_its_next_login_and_at_registration() {
         version,
         browser: "Chrome".into(),
         os: "Mac OS".into(),
-        history: History::Recent,
+        history: History::Recent.into(),
     };
     let fresh = Device::generate(&mut rng);
     let registration = payload::registration(&fresh, &profile(ClientVersion::KNOWN));

@@ -4,6 +4,7 @@
 //! Progress goes to stderr, rows to stdout.
 
 mod baileys;
+mod flood;
 mod idle;
 mod jobs;
 mod micro;
@@ -22,6 +23,7 @@ use anyhow::Result;
 use clap::{Parser, ValueEnum};
 
 use self::baileys::Baileys;
+use self::flood::Scale;
 
 /// That of the product's processes.
 #[global_allocator]
@@ -34,10 +36,14 @@ enum Part {
     Micro,
     /// Sends through the simulator.
     Sends,
+    /// Pictures beside texts, both through the simulator.
+    Pictures,
     /// Jobs accepted over HTTP.
     Jobs,
     /// Events to socket.io clients.
     Sockets,
+    /// Incoming messages by the thousand, to a webhook.
+    Flood,
     /// Memory of idle sessions.
     Idle,
 }
@@ -54,19 +60,33 @@ struct Arguments {
     /// How many idle sessions a worker holds.
     #[arg(long, default_value_t = 1_000)]
     sessions: usize,
+    /// Over how many sessions a flood goes.
+    #[arg(long, default_value_t = 100)]
+    flooded: usize,
+    /// How many messages a second a flood has.
+    #[arg(long, default_value_t = 1_000)]
+    rate: usize,
+    /// How many seconds a flood lasts.
+    #[arg(long, default_value_t = 20)]
+    seconds: usize,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let baileys = Baileys::new(arguments.interop);
+    let flood = Scale {
+        sessions: arguments.flooded,
+        rate: arguments.rate,
+        seconds: arguments.seconds,
+    };
     let parts = match arguments.parts[..] {
         [] => Part::value_variants().to_vec(),
         _ => arguments.parts,
     };
     let mut complete = true;
     for part in parts {
-        if let Err(error) = measure(part, &baileys, arguments.sessions).await {
+        if let Err(error) = measure(part, &baileys, (arguments.sessions, flood)).await {
             eprintln!("bench: {part:?} could not be measured: {error:#}");
             complete = false;
         }
@@ -78,13 +98,15 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn measure(part: Part, baileys: &Baileys, sessions: usize) -> Result<()> {
+async fn measure(part: Part, baileys: &Baileys, (sessions, flood): (usize, Scale)) -> Result<()> {
     eprintln!("bench: {part:?}");
     match part {
         Part::Micro => micro::measure(baileys).await,
         Part::Sends => sends::measure(baileys).await,
+        Part::Pictures => sends::measure_pictures().await,
         Part::Jobs => jobs::measure().await,
         Part::Sockets => sockets::measure().await,
+        Part::Flood => flood::measure(flood).await,
         Part::Idle => idle::measure(baileys, sessions).await,
     }
 }

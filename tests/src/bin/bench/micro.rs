@@ -6,7 +6,7 @@ use shared::content::{Content, Text, Variables};
 use crate::baileys::Baileys;
 use crate::report::{Row, Target};
 use crate::work::measure::{Figure, alone, timed};
-use crate::work::{codec, files, pairwise, send};
+use crate::work::{codec, files, history, pairwise, send};
 
 /// How many times as fast as Baileys decoding has to be.
 const DECODE_FACTOR: f64 = 10.0;
@@ -61,6 +61,9 @@ pub(crate) async fn measure(baileys: &Baileys) -> Result<()> {
     ] {
         row(name, against_floor(measured, files::TARGET), None).print();
     }
+    let name = "history_chunk_1000";
+    let reading = against_floor(history::reading(), history::TARGET);
+    row(name, reading, Some(theirs.get(name, "us")?)).print();
     Ok(())
 }
 

@@ -27,6 +27,7 @@ use crate::baileys::{Baileys, Figures};
 use crate::report::{Row, Target};
 use crate::work::measure::Figure;
 
+const SETTINGS: [(&str, &str); 2] = [("SEND_CAP", "1000000"), ("LOG", "warn")];
 const UNIT: &str = "messages/s";
 const TEXT: &str = "We open at nine tomorrow.";
 /// How many times as fast as one Baileys process a worker has to be.
@@ -54,21 +55,26 @@ const ARRIVAL: Duration = Duration::from_secs(30);
 
 /// Measures and prints the rows.
 pub(crate) async fn measure(baileys: &Baileys) -> Result<()> {
-    let cluster = Cluster::start_with(1, &[("SEND_CAP", "1000000"), ("LOG", "warn")]).await?;
+    let cluster = Cluster::start_with(1, &SETTINGS).await?;
     let theirs = of_baileys(&cluster, baileys).await?;
     let names = ["send_1_session_first_message", "send_1_session"];
     Broadcasts::new(&cluster, "one", 1, CONTACTS_OF_ONE)
         .await?
         .measure(names, &theirs, 0.0)
         .await?;
-    Broadcasts::new(&cluster, "pictures", 1, CONTACTS_OF_PICTURES)
-        .await?
-        .measure_pictures("send_1_session_pictures_with_variables")
-        .await?;
     let names = ["send_100_sessions_first_message", "send_100_sessions"];
     let mut many = Broadcasts::new(&cluster, "many", MANY, CONTACTS_OF_MANY).await?;
     many.measure(names, &theirs, TOGETHER).await?;
     many.measure_with_a_webhook("send_100_sessions_and_a_webhook")
+        .await
+}
+
+/// Measures and prints the row of pictures, in a cluster of its own.
+pub(crate) async fn measure_pictures() -> Result<()> {
+    let cluster = Cluster::start_with(1, &SETTINGS).await?;
+    Broadcasts::new(&cluster, "pictures", 1, CONTACTS_OF_PICTURES)
+        .await?
+        .measure_pictures("send_1_session_pictures_with_variables")
         .await
 }
 

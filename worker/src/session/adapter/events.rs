@@ -2,14 +2,12 @@
 //!
 //! Pure. The shapes are those of the contract; both identities of a person are told where both are known.
 
-use shared::event::{MessageBody, MessageContext, MessageHeader, MessageStatus, NewMessage, UpdateHeader};
+use shared::event::{MessageStatus, UpdateHeader};
 use shared::id::StanzaId;
 use shared::job::{Answer, FailureCode, NumberAnswer, NumberFailure};
-use whatsapp::event::{Event, Incoming, PasskeyError, QueryError, ReceiptKind, Registration, SendError};
+use whatsapp::event::{Event, PasskeyError, QueryError, ReceiptKind, Registration, SendError};
 use whatsapp::jid::Jid;
 
-use super::super::content;
-use super::names::stanza_id;
 use crate::job::pending::done;
 
 /// The other side of a chat, as events name it.
@@ -40,16 +38,63 @@ impl Peer {
         }
     }
 
-    /// The header of a status change of one of our own messages in this chat.
-    pub(crate) fn header(&self, id: StanzaId) -> UpdateHeader {
+    /// From the chat's address and its other name, whichever of both is the number.
+    pub(crate) fn called(chat: &Jid, other: Option<&Jid>) -> Self {
+        match chat.is_lid() {
+            true => Self::new(chat, other, None),
+            false => Self::new(chat, None, other),
+        }
+    }
+
+    /// The header of a status change of a message of ours, or of the other side's, in this chat.
+    pub(crate) fn header(&self, id: StanzaId, author: Author) -> UpdateHeader {
         UpdateHeader {
             message_id: id,
             wuid: self.wuid.clone(),
-            from_me: true,
+            from_me: author == Author::Us,
+            participant: None,
             lid: self.lid.clone(),
             phone_number: self.phone_number.clone(),
         }
     }
+}
+
+/// A member of a group, as events name them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Member {
+    /// As the group calls them, without device.
+    pub(crate) jid: String,
+    peer: Peer,
+}
+
+impl Member {
+    /// From the address of one of their devices, and their other name.
+    pub(crate) fn new(device: &Jid, other: Option<&Jid>) -> Self {
+        let jid = device.to_bare();
+        Self {
+            peer: Peer::called(&jid, other),
+            jid: jid.to_string(),
+        }
+    }
+
+    /// The header of a status change of one of our messages in their group, which they tell of.
+    pub(crate) fn header(&self, group: &Peer, id: StanzaId) -> UpdateHeader {
+        UpdateHeader {
+            participant: Some(self.jid.clone()),
+            lid: self.peer.lid.clone(),
+            phone_number: self.peer.phone_number.clone(),
+            ..group.header(id, Author::Us)
+        }
+    }
+}
+
+/// Who wrote a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Author {
+    /// The account, on any of its devices.
+    Us,
+    /// The other side.
+    Them,
 }
 
 /// Whether an event means something outside of the connection.
@@ -57,6 +102,8 @@ pub(crate) fn concerns_owner(event: &Event) -> bool {
     match event {
         Event::NewChatCap(_) => false,
         Event::CaughtUp { .. } | Event::Undecryptable { .. } | Event::LidMapping { .. } => false,
+        // Counted where the step is handed on.
+        Event::Misbehaved { .. } => false,
         Event::Receipt(receipt) => receipt.kind != ReceiptKind::Sender,
         _ => true,
     }
@@ -70,43 +117,6 @@ pub(crate) fn status(kind: ReceiptKind) -> Option<MessageStatus> {
         ReceiptKind::Played => Some(MessageStatus::Played),
         ReceiptKind::Sender | ReceiptKind::ReadSelf => None,
     }
-}
-
-/// A message that came in, if it is one for people.
-pub(crate) fn new_message(incoming: Incoming) -> Option<NewMessage> {
-    let described = content::describe(&incoming.message)?;
-    let in_group = incoming.chat.is_group();
-    // The identities of the header are the other person's; in our own copies the chat is the other side.
-    let (phone, lid) = if incoming.from_me && !in_group {
-        let other = incoming.chat_alt.as_ref();
-        (
-            other.filter(|jid| jid.is_user()),
-            other.filter(|jid| jid.is_lid()),
-        )
-    } else {
-        (incoming.phone.as_ref(), incoming.lid.as_ref())
-    };
-    let peer = Peer::new(&incoming.chat, phone, lid);
-    Some(NewMessage {
-        header: MessageHeader {
-            message_id: stanza_id(&incoming.id),
-            from_me: incoming.from_me,
-            wuid: peer.wuid,
-            lid: peer.lid,
-            phone_number: peer.phone_number,
-            participant: in_group.then(|| incoming.sender.to_bare().to_string()),
-            push_name: incoming.push_name,
-        },
-        body: MessageBody {
-            message_type: described.kind.to_owned(),
-            message: described.body,
-        },
-        context: MessageContext {
-            source_device: source_device(incoming.id.as_str()).to_owned(),
-            message_timestamp: i64::try_from(incoming.timestamp.as_secs()).unwrap_or(i64::MAX),
-            from_group: in_group,
-        },
-    })
 }
 
 /// The answer to whether a number is on WhatsApp.
@@ -240,18 +250,6 @@ impl From<&SendError> for Failure {
             other => other.to_string(),
         };
         Self { status, error, words }
-    }
-}
-
-/// The kind of device that made a message id, by the habits of the official clients.
-fn source_device(id: &str) -> &'static str {
-    match id.len() {
-        20 if id.starts_with("3A") => "ios",
-        22 if id.starts_with("3E") => "web",
-        21 | 32 => "android",
-        18 => "desktop",
-        _ if id.starts_with("3F") => "desktop",
-        _ => "unknown",
     }
 }
 

@@ -1,15 +1,17 @@
 //! What WhatsApp says of groups, as the product tells it.
 
 use shared::event::{
-    Event, GroupChangeHeader, GroupJoinRequest, GroupJoined, GroupParticipants, GroupPerson, GroupUpdate,
-    ParticipantsAction, PictureChange, RequestAction,
+    Event, GoneCause, GroupChangeHeader, GroupGone, GroupJoinRequest, GroupJoined, GroupLink,
+    GroupParticipants, GroupPerson, GroupUpdate, LinkAction, LinkRelation, ParticipantsAction, PictureChange,
+    RequestAction,
 };
 use shared::job::{
     Answer, FailureCode, GroupAnswer, GroupMetadata, GroupParticipant, JoinRequest, LinkedGroup,
     ParticipantOutcome, PersonalInvite,
 };
+use shared::store::sessions::Owner;
 use whatsapp::event::QueryError;
-use whatsapp::group::news::{GroupChange, GroupNews, MemberNews, RequestNews};
+use whatsapp::group::news::{GroupChange, GroupNews, LinkNews, MemberNews, Relation, RequestNews};
 use whatsapp::group::request::{self, Entry, GroupSetting, Outcome};
 use whatsapp::group::{GroupInfo, Member};
 use whatsapp::jid::Jid;
@@ -51,12 +53,7 @@ pub(crate) fn answer(found: request::GroupAnswer) -> Answer {
             told.requests = Some(asking.collect());
         }
         Found::Linked(groups) => {
-            let groups = groups.into_iter().map(|group| LinkedGroup {
-                id: group.jid.to_string(),
-                subject: group.subject,
-                is_announcement_group: group.is_announcement_group,
-            });
-            told.linked = Some(groups.collect());
+            told.linked = Some(groups.into_iter().map(linked).collect());
         }
     }
     Answer::Group(Box::new(told))
@@ -88,72 +85,117 @@ pub(crate) fn failure(error: &QueryError) -> Answer {
     }
 }
 
-/// What has changed in a group, as events tell it.
-pub(crate) fn event(news: GroupNews) -> Event {
-    let change = GroupChangeHeader {
+/// That the account is not in the group any more, where this says so of it: beside what is told of all who go.
+pub(crate) fn gone(news: &GroupNews, owner: &Owner) -> Option<Event> {
+    let GroupChange::Members { action, members, .. } = &news.change else {
+        return None;
+    };
+    let cause = match action {
+        MemberNews::Leave => GoneCause::Left,
+        MemberNews::Remove => GoneCause::Removed,
+        _ => return None,
+    };
+    let is_own = |jid: &Jid| {
+        let jid = jid.to_string();
+        jid == owner.jid || Some(&jid) == owner.lid.as_ref()
+    };
+    let is_us = |member: &Member| is_own(&member.jid) || member.other.as_ref().is_some_and(is_own);
+    let told = || GroupGone {
+        change: header(news),
+        cause,
+        reason: None,
+    };
+    let includes_us = members.iter().any(is_us);
+    includes_us.then(|| Event::GroupGone(Box::new(told())))
+}
+
+fn header(news: &GroupNews) -> GroupChangeHeader {
+    GroupChangeHeader {
         id: news.group.to_string(),
-        change_id: news.id,
+        change_id: news.id.clone(),
         author: news.author.as_ref().map(person),
-        author_name: news.author_name,
+        author_name: news.author_name.clone(),
         addressing: news.addressing.map(|mode| mode.as_str().to_owned()),
         since: news.timestamp.and_then(|at| i64::try_from(at.as_millis()).ok()),
-    };
-    let update = match news.change {
+    }
+}
+
+/// What has changed in a group, as events tell it.
+pub(crate) fn event(news: GroupNews) -> Event {
+    let change = header(&news);
+    match news.change {
         GroupChange::Joined { group, reason } => {
             let group = metadata(*group);
-            return Event::GroupJoined(Box::new(GroupJoined {
+            Event::GroupJoined(Box::new(GroupJoined {
                 change,
                 group,
                 reason,
-            }));
+            }))
         }
         GroupChange::Members {
             action,
             members,
             reason,
-        } => {
-            return Event::GroupParticipants(Box::new(GroupParticipants {
-                change,
-                action: participants_action(action),
-                participants: members.iter().map(person).collect(),
-                reason,
-            }));
-        }
+        } => Event::GroupParticipants(Box::new(GroupParticipants {
+            change,
+            action: participants_action(action),
+            participants: members.iter().map(person).collect(),
+            reason,
+        })),
         GroupChange::Requests {
             action,
             people,
             method,
-        } => {
-            return Event::GroupJoinRequest(Box::new(GroupJoinRequest {
-                change,
-                action: request_action(action),
-                participants: people.iter().map(person).collect(),
-                method,
-            }));
-        }
-        GroupChange::Setting(setting) => with_setting(GroupUpdate::new(change), setting),
-        GroupChange::Subject(subject) => GroupUpdate {
-            subject: Some(subject),
-            ..GroupUpdate::new(change)
-        },
-        GroupChange::Description(text) => GroupUpdate {
-            description: Some(text),
-            ..GroupUpdate::new(change)
-        },
-        GroupChange::Invite(code) => GroupUpdate {
-            invite_code: Some(code),
-            ..GroupUpdate::new(change)
-        },
-        GroupChange::Picture(id) => GroupUpdate {
-            picture: Some(match id {
+        } => Event::GroupJoinRequest(Box::new(GroupJoinRequest {
+            change,
+            action: request_action(action),
+            participants: people.iter().map(person).collect(),
+            method,
+        })),
+        GroupChange::Deleted { reason } => Event::GroupGone(Box::new(GroupGone {
+            change,
+            cause: GoneCause::Deleted,
+            reason,
+        })),
+        GroupChange::Links {
+            action,
+            relation,
+            groups,
+            reason,
+        } => Event::GroupLink(Box::new(GroupLink {
+            change,
+            action: link_action(action),
+            relation: link_relation(relation),
+            groups: groups.into_iter().map(linked).collect(),
+            reason,
+        })),
+        what => Event::GroupUpdate(Box::new(update(change, what))),
+    }
+}
+
+/// The one thing of a group that is otherwise now.
+fn update(change: GroupChangeHeader, what: GroupChange) -> GroupUpdate {
+    let mut update = GroupUpdate::new(change);
+    match what {
+        GroupChange::Setting(setting) => return with_setting(update, setting),
+        GroupChange::Subject(subject) => update.subject = Some(subject),
+        GroupChange::Description(text) => update.description = Some(text),
+        GroupChange::Invite(code) => update.invite_code = Some(code),
+        GroupChange::Picture(id) => {
+            update.picture = Some(match id {
                 Some(_) => PictureChange::Changed,
                 None => PictureChange::Removed,
-            }),
-            picture_id: id,
-            ..GroupUpdate::new(change)
-        },
-    };
-    Event::GroupUpdate(Box::new(update))
+            });
+            update.picture_id = id;
+        }
+        // They have events of their own.
+        GroupChange::Joined { .. }
+        | GroupChange::Members { .. }
+        | GroupChange::Requests { .. }
+        | GroupChange::Deleted { .. }
+        | GroupChange::Links { .. } => {}
+    }
+    update
 }
 
 fn with_setting(update: GroupUpdate, setting: GroupSetting) -> GroupUpdate {
@@ -175,6 +217,30 @@ const fn participants_action(action: MemberNews) -> ParticipantsAction {
         MemberNews::Leave => ParticipantsAction::Leave,
         MemberNews::Promote => ParticipantsAction::Promote,
         MemberNews::Demote => ParticipantsAction::Demote,
+        MemberNews::Renumber => ParticipantsAction::Modify,
+    }
+}
+
+const fn link_action(action: LinkNews) -> LinkAction {
+    match action {
+        LinkNews::Linked => LinkAction::Linked,
+        LinkNews::Unlinked => LinkAction::Unlinked,
+    }
+}
+
+const fn link_relation(relation: Relation) -> LinkRelation {
+    match relation {
+        Relation::Group => LinkRelation::Group,
+        Relation::Community => LinkRelation::Community,
+        Relation::Sibling => LinkRelation::Sibling,
+    }
+}
+
+fn linked(group: request::LinkedGroup) -> LinkedGroup {
+    LinkedGroup {
+        id: group.jid.to_string(),
+        subject: group.subject,
+        is_announcement_group: group.is_announcement_group,
     }
 }
 

@@ -5,7 +5,9 @@
 //! database directly. The values are opaque here; sealing is the store's.
 
 use bytes::Bytes;
-use shared::id::SessionId;
+use shared::clock::Clock;
+use shared::id::{SessionId, StanzaId};
+use shared::store::chats::polls;
 use shared::store::commit::KeyChange;
 use shared::store::keys::KeyKind;
 use shared::store::{self, Store, recipients};
@@ -18,8 +20,9 @@ use whatsapp::store::{Changes, KeyStore, RecordKey, RecordKind, SentMessage, Sto
 
 use super::super::content::{self, Rendering};
 use super::events::concerns_owner;
+use super::misbehaviour::Noted;
 use super::names::{server, stanza_id};
-use super::votes;
+use super::votes::{self, Cast, Stored, Vote};
 
 /// A step of the connection on its way to the actor.
 #[derive(Debug)]
@@ -28,6 +31,8 @@ pub(crate) struct Step {
     pub(crate) keys: Vec<KeyChange>,
     /// What happened, in order.
     pub(crate) events: Vec<Event>,
+    /// What the votes among it say, by their places.
+    pub(crate) votes: Vec<(usize, Vote)>,
     /// Told when all of it is durable, or that it is not known to be.
     pub(crate) done: oneshot::Sender<Result<(), StoreError>>,
 }
@@ -37,6 +42,12 @@ pub(crate) struct Step {
 pub(crate) struct Keys {
     pub(crate) store: Store,
     pub(crate) session: SessionId,
+    /// Whether messages are kept.
+    pub(crate) keeps_messages: bool,
+    /// What was said of peers that misbehave.
+    pub(crate) noted: Noted,
+    /// Reads the time.
+    pub(crate) clock: Clock,
     /// To the actor. Room for one: the library commits one step at a time.
     pub(crate) steps: mpsc::Sender<Box<Step>>,
 }
@@ -73,15 +84,21 @@ impl KeyStore for Keys {
             KeyChange { kind, name, value }
         };
         let keys: Vec<_> = changes.into_iter().map(row).collect();
+        self.noted.note(self.session, self.clock, &events);
         events.retain(concerns_owner);
-        self.open_votes(&mut events).await?;
+        let votes = self.open_votes(&mut events).await?;
         if keys.is_empty() && events.is_empty() {
             return Ok(());
         }
         let (done, answer) = oneshot::channel();
         // The actor that is gone took its session along: this connection is about to be dropped too.
         self.steps
-            .send(Box::new(Step { keys, events, done }))
+            .send(Box::new(Step {
+                keys,
+                events,
+                votes,
+                done,
+            }))
             .await
             .map_err(|_| StoreError::Fenced)?;
         answer.await.map_err(|_| StoreError::Fenced)?
@@ -89,21 +106,34 @@ impl KeyStore for Keys {
 }
 
 impl Keys {
-    /// Votes are told with what was chosen.
-    async fn open_votes(&self, events: &mut [Event]) -> Result<(), StoreError> {
-        for event in events {
-            let Some(poll) = votes::poll_of(event) else {
-                continue;
-            };
-            let sent = votes::sent_poll(&self.store, self.session, &poll).await;
-            let sent = sent.map_err(unavailable)?;
-            let device = match &sent {
-                Some(_) => device(&self.store, self.session).await?,
-                None => None,
-            };
-            votes::open(event, &poll, device.as_deref().zip(sent.as_ref()));
+    /// Votes are told with what was chosen, and with how their polls stand. However many of them a step brings, what they need
+    /// is read in one look.
+    async fn open_votes(&self, events: &mut [Event]) -> Result<Vec<(usize, Vote)>, StoreError> {
+        let cast = votes::cast(events);
+        if cast.is_empty() {
+            return Ok(Vec::new());
         }
-        Ok(())
+        let (store, session) = (&self.store, self.session);
+        let (ids, chats): (Vec<_>, _) = (cast.iter().map(Cast::poll).collect(), votes::chats(&cast));
+        let names: Vec<&str> = ids.iter().map(StanzaId::as_str).collect();
+        let sent = async {
+            let sent = recipients::find_by_stanza(store, session, &ids).await;
+            sent.map_err(unavailable)
+        };
+        let kept = async {
+            let kept = polls::of_votes(store, session, &chats, &names).await;
+            kept.map_err(unavailable)
+        };
+        let (sent, (polls, kept), device) = tokio::try_join!(sent, kept, device(store, session))?;
+        let Some(device) = device else {
+            return Ok(Vec::new());
+        };
+        let stored = Stored {
+            sent,
+            polls,
+            votes: self.keeps_messages.then_some(kept),
+        };
+        Ok(votes::open(events, cast, &device, &stored))
     }
 
     /// A message that a device asks for again, with the chat as it was addressed.
@@ -128,6 +158,7 @@ fn again(sent: recipients::SentMessage) -> SentMessage {
             content: own.as_ref().unwrap_or(&sent.content),
             upload: sent.upload.as_ref(),
             preview: sent.preview.as_ref(),
+            vote: sent.vote.as_ref(),
             chat: &sent.number,
             own: sent.owner.as_deref(),
             at: sent.accepted_at,

@@ -22,6 +22,7 @@ mod key;
 mod list;
 mod live_location;
 mod location;
+pub(super) mod origin;
 mod poll;
 mod preview;
 mod reaction;
@@ -43,6 +44,7 @@ use whatsapp::proto;
 
 pub use described::Described;
 pub(super) use file::file;
+pub(super) use poll::creation;
 pub use rendering::Rendering;
 pub(super) use upload::wish;
 
@@ -90,11 +92,11 @@ kinds! {
         Reaction => reaction,
         Edit => edit,
         Delete => delete,
+        Vote => vote,
     }
     received {
         interactive,
         replies,
-        vote,
     }
 }
 

@@ -31,14 +31,19 @@ pub(super) fn render(poll: &Poll) -> proto::Message {
     }
 }
 
-pub(super) fn describe(message: &proto::Message) -> Option<Described> {
+/// The poll that a message is, if it is one.
+pub(in crate::session) fn creation(message: &proto::Message) -> Option<&PollCreationMessage> {
     let versions = [
         &message.poll_creation_message,
         &message.poll_creation_message_v2,
         &message.poll_creation_message_v3,
         &message.poll_creation_message_v5,
     ];
-    let poll = versions.into_iter().flatten().next()?;
+    versions.into_iter().flatten().map(AsRef::as_ref).next()
+}
+
+pub(super) fn describe(message: &proto::Message) -> Option<Described> {
+    let poll = creation(message)?;
     let options = poll
         .options
         .iter()

@@ -2,6 +2,7 @@
 
 use shared::content::Content;
 use shared::recipient::Number;
+use shared::store::polls::SealedVote;
 use shared::store::previews::Preview;
 use shared::store::uploads::Upload;
 use time::OffsetDateTime;
@@ -16,6 +17,8 @@ pub struct Rendering<'a> {
     pub upload: Option<&'a Upload>,
     /// What is shown of the page that it links to, where that was asked for.
     pub preview: Option<&'a Preview>,
+    /// What it chooses of a poll, where it is a vote.
+    pub vote: Option<&'a SealedVote>,
     /// Who gets it, as the job names them.
     pub chat: &'a Number,
     /// The jid of the session's account.

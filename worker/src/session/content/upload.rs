@@ -143,7 +143,7 @@ fn name_in(message: &mut proto::Message, upload: &Upload) {
         audio.seconds = upload.facts.seconds;
         audio.waveform = upload.facts.waveform.map(|parts| Bytes::copy_from_slice(&parts));
     } else if let Some(document) = &mut message.document_message {
-        set!(document, upload);
+        name_document(document, upload);
     } else if let Some(sticker) = &mut message.sticker_message {
         set!(sticker, upload);
         (sticker.width, sticker.height) = upload.facts.size.unzip();
@@ -152,7 +152,7 @@ fn name_in(message: &mut proto::Message, upload: &Upload) {
         match header::open(message) {
             Some(Carried::Image(image)) => name_image(image, upload),
             Some(Carried::Video(video)) => name_video(video, upload),
-            Some(Carried::Document(document)) => set!(document, upload),
+            Some(Carried::Document(document)) => name_document(document, upload),
             None => {}
         }
     }
@@ -168,6 +168,12 @@ fn name_video(video: &mut VideoMessage, upload: &Upload) {
     set!(video, upload);
     (video.width, video.height) = upload.facts.size.unzip();
     video.seconds = upload.facts.seconds;
+    video.jpeg_thumbnail = upload.facts.thumbnail.clone();
+}
+
+fn name_document(document: &mut DocumentMessage, upload: &Upload) {
+    set!(document, upload);
+    document.jpeg_thumbnail = upload.facts.thumbnail.clone();
 }
 
 /// The address that recipients are told.
@@ -222,6 +228,7 @@ mod tests {
             content,
             upload,
             preview: None,
+            vote: None,
             chat,
             own: None,
             at: OffsetDateTime::UNIX_EPOCH,

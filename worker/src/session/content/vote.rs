@@ -1,13 +1,33 @@
-//! A vote in a poll; it only comes in. Its options are told where it could be opened: it stands for all that its voter chose
-//! before.
+//! A vote in a poll, which stands for all that its voter chose before. It is sealed before it is rendered; of one that comes in
+//! the options are told where it could be opened.
 
 use bytes::Bytes;
 use prost::Message as _;
 use serde_json::json;
+use shared::content::Vote;
+use shared::store::polls::SealedVote;
 use whatsapp::proto;
-use whatsapp::proto::message::{PollEncValue, PollVoteMessage};
+use whatsapp::proto::message::{PollEncValue, PollUpdateMessage, PollVoteMessage};
 
-use super::described::{Described, key, object};
+use super::described::{self, Described, object};
+use super::key;
+use super::rendering::Rendering;
+
+pub(super) fn render(vote: &Vote, to: &Rendering<'_>) -> proto::Message {
+    let sealed = |vote: &SealedVote| PollEncValue {
+        enc_payload: Some(vote.payload.clone()),
+        enc_iv: Some(Bytes::copy_from_slice(&vote.iv)),
+    };
+    proto::Message {
+        poll_update_message: Some(Box::new(PollUpdateMessage {
+            poll_creation_message_key: Some(key::render(&vote.key, to)),
+            vote: to.vote.map(sealed),
+            sender_timestamp_ms: Some(to.millis()),
+            ..Default::default()
+        })),
+        ..Default::default()
+    }
+}
 
 /// What a vote that was opened has in the place of what was sealed: the texts of the options, and no vector.
 pub(in crate::session) fn opened(options: Vec<String>) -> PollEncValue {
@@ -28,7 +48,7 @@ pub(super) fn describe(message: &proto::Message) -> Option<Described> {
     let fields = [
         (
             "pollCreationMessageKey",
-            key(update.poll_creation_message_key.as_ref()),
+            described::key(update.poll_creation_message_key.as_ref()),
         ),
         ("vote", vote.into()),
         ("senderTimestampMs", update.sender_timestamp_ms.into()),
@@ -44,6 +64,13 @@ fn chosen(vote: &PollEncValue) -> Option<Vec<String>> {
     let text = |option: &Bytes| String::from_utf8(option.to_vec()).ok();
     vote.selected_options.iter().map(text).collect()
 }
+
+/// Without what is sealed, which is stored and not rendered.
+#[cfg(test)]
+pub(super) const GOLDEN: (&str, &str) = (
+    r#"{"type":"vote","key":{"id":"3EB0A1","fromMe":false,"remoteJid":"98765@lid","participant":"5531900000043"},"options":["today"]}"#,
+    "92033c0a330a093938373635406c696410001a06334542304131221c3535333139303030303030343340732e77686174736170702e6e65742080d0c1b8aa34",
+);
 
 #[cfg(test)]
 mod tests {

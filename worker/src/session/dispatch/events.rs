@@ -1,5 +1,6 @@
 //! What the connection says, to the parts that it means something to.
 
+use shared::event::NewMessage;
 use shared::job::Answer;
 use shared::store::chats::state::StateChange;
 use shared::store::chats::{self, change::ChatChange};
@@ -10,15 +11,20 @@ use whatsapp::store::StoreError as LinkError;
 use whatsapp::sync_action::SyncActions;
 
 use super::Parts;
+use crate::session::adapter::about;
 use crate::session::adapter::app_state;
-use crate::session::adapter::events::{Peer, new_message, status};
+use crate::session::adapter::contacts;
+use crate::session::adapter::events::{Member, Peer, status};
 use crate::session::adapter::groups;
 use crate::session::adapter::keys::Step;
+use crate::session::adapter::messages::{is_status, new_message, poll_secret};
 use crate::session::adapter::names::wall;
 use crate::session::adapter::passkey;
+use crate::session::adapter::polls::received_poll;
 use crate::session::adapter::profiles;
 use crate::session::adapter::received::received;
 use crate::session::context::Exit;
+use crate::session::history::Histories;
 use crate::session::link::Stop;
 use crate::session::meter;
 use crate::session::recipient::settle_repeat;
@@ -31,6 +37,7 @@ impl Parts {
         let Step {
             mut keys,
             events,
+            votes,
             done,
         } = step;
         if !done.is_closed() && self.sends.has_given_up(&events) {
@@ -40,8 +47,12 @@ impl Parts {
             return drop(done.send(Err(LinkError::Unavailable(why.into()))));
         }
         self.cx.recorder.write.keys.append(&mut keys);
-        for event in events {
+        let mut votes = votes.into_iter().peekable();
+        for (at, event) in events.into_iter().enumerate() {
             self.on_event(event);
+            if let Some((_, vote)) = votes.next_if(|(of, _)| *of == at) {
+                self.cx.recorder.event(vote.into_event());
+            }
         }
         self.cx.recorder.after(After::Step(done));
     }
@@ -107,11 +118,26 @@ impl Parts {
             Event::Recalled { .. } | Event::IsOnWhatsApp { .. } | Event::BlockListChanged { .. } => {
                 self.numbers.on_event(&self.link, event);
             }
+            Event::History(news) => Histories::on_news(cx, *news),
+            Event::HistoryAsked { ticket, result } => self.histories.on_asked(ticket, result),
             Event::MediaHosts { ticket, result } => self.uploads.on_hosts(cx, ticket, result),
             Event::Presence(news) => cx.recorder.event(profiles::presence(&news)),
             Event::SyncActions(actions) => self.on_sync_actions(*actions),
             Event::SyncAnswered { ticket, result } => self.chat_actions.on_answer(cx, ticket, result),
-            Event::GroupChanged(news) => cx.recorder.event(groups::event(*news)),
+            Event::Call(news) => cx.recorder.event(contacts::call(*news)),
+            Event::CallRejected { ticket, result } => self.calls.on_answer(ticket, result),
+            Event::ContactChanged(news) => {
+                let (event, kept) = contacts::changed(*news, cx.record.token.clone());
+                cx.recorder.write.people.extend(kept);
+                cx.recorder.event(event);
+            }
+            Event::GroupChanged(news) => {
+                let owner = cx.record.owner.as_ref();
+                let gone = owner.and_then(|owner| groups::gone(&news, owner));
+                for event in [Some(groups::event(*news)), gone].into_iter().flatten() {
+                    cx.recorder.event(event);
+                }
+            }
             Event::GroupAnswered { ticket, result } => self.groups.on_answer(&self.link, ticket, result),
             Event::ProfileAnswered { ticket, result } => self.profiles.on_answer(ticket, result),
             Event::MediaRetried { ticket, result } => self.media_retries.on_answer(cx, ticket, result),
@@ -122,22 +148,51 @@ impl Parts {
     }
 
     fn on_message(&mut self, incoming: Incoming) {
-        let cx = &mut self.cx;
-        let file = cx
-            .around
-            .files
-            .kept_for()
-            .and_then(|keep| received(&incoming, cx.wall(), keep));
-        if let Some(message) = new_message(incoming) {
-            meter::received();
-            let kept = self.cx.around.keep_bytes;
-            let now = self.cx.wall();
-            let kept = kept.and_then(|most| ChatChange::of(&message, now, most));
-            self.cx.recorder.write.chats.extend(kept);
-            let event = shared::event::Event::NewMessage(Box::new(message));
-            self.cx.recorder.write.received.extend(file);
+        let Some(message) = new_message(&incoming) else {
+            return;
+        };
+        let (cx, is_status) = (&mut self.cx, is_status(&incoming));
+        meter::received();
+        let files = cx.around.files.kept_for();
+        let file = files.and_then(|keep| received(&incoming, cx.wall(), keep));
+        let poll = files.and_then(|keep| received_poll(&incoming, cx.wall(), keep));
+        cx.recorder.write.received.extend(file);
+        cx.recorder.write.polls.extend(poll);
+        let owner = cx.record.owner.as_ref();
+        let others = about::events(&incoming, &message, owner);
+        if let Some(author) = ChatChange::author(&message).filter(|_| !is_status) {
+            let name = message.header.push_name.as_deref();
+            self.contacts.on_message(cx, author, name);
+        }
+        match (is_status, incoming.message.protocol_message.is_some()) {
+            (false, _) => {
+                self.keep(&incoming, &message);
+                let told = shared::event::Event::NewMessage(Box::new(message));
+                self.cx.recorder.event(told);
+            }
+            // That one was deleted is told by that alone.
+            (true, true) => {}
+            (true, false) => {
+                let told = shared::event::Event::StatusBroadcast(Box::new(message));
+                self.cx.recorder.event(told);
+            }
+        }
+        for event in others {
             self.cx.recorder.event(event);
         }
+    }
+
+    /// Keeps a message with its chat, if messages are kept.
+    fn keep(&mut self, incoming: &Incoming, message: &NewMessage) {
+        let now = self.cx.wall();
+        let Some(most) = self.cx.around.keep_bytes else {
+            return;
+        };
+        let mut kept = ChatChange::of(message, now, most);
+        if let Some(ChatChange::Arrived(arrival)) = &mut kept {
+            arrival.secret = poll_secret(incoming);
+        }
+        self.cx.recorder.write.chats.extend(kept);
     }
 
     /// What devices of the account did to chats, contacts and labels is kept with what is told of it.
@@ -193,15 +248,21 @@ impl Parts {
         }
     }
 
-    /// What is counted, and changes nothing.
-    fn note(&self, event: &Event) {
+    /// What is counted, and changes nothing here.
+    fn note(&mut self, event: &Event) {
         let session = self.cx.record.id;
         match event {
             Event::DeviceRefused { reason, .. } => {
                 meter::device_refused(reason.as_str());
                 tracing::info!(session.id = %session, %reason, "a device is left out");
             }
-            Event::IdentityChanged { .. } => {
+            Event::IdentityChanged {
+                device,
+                other,
+                source,
+            } => {
+                let told = contacts::identity(device, other.as_ref(), *source);
+                self.cx.recorder.event(told);
                 meter::identity_changed();
                 tracing::info!(session.id = %session, "a contact's device has another identity");
             }
@@ -218,16 +279,12 @@ impl Parts {
     }
 
     fn on_receipt(&mut self, receipt: &Receipt) {
-        let other = receipt.other.as_ref();
-        let (phone, lid) = if receipt.chat.is_lid() {
-            (other, None)
-        } else {
-            (None, other)
-        };
-        let chat = Peer::new(&receipt.chat, phone, lid);
+        let chat = Peer::called(&receipt.chat, receipt.other.as_ref());
         let Some(status) = status(receipt.kind) else {
-            return self.on_own_receipt(receipt.kind, chat);
+            return self.on_own_receipt(receipt, chat);
         };
+        let of_group = receipt.chat.is_group();
+        let member = of_group.then(|| Member::new(&receipt.from, receipt.from_other.as_ref()));
         for id in &receipt.ids {
             // A receipt says as much as the server's answer, which may come behind it.
             if self.sends.awaits_answer(id) {
@@ -235,13 +292,20 @@ impl Parts {
             } else {
                 settle_repeat(&mut self.cx, id);
             }
-            self.receipts.on_status(&mut self.cx, id, &chat, status);
+            self.receipts
+                .on_status(&mut self.cx, id, &chat, member.as_ref(), status);
         }
     }
 
-    /// Another device of the account has read the chat.
-    fn on_own_receipt(&mut self, kind: ReceiptKind, chat: Peer) {
-        if kind == ReceiptKind::ReadSelf && self.cx.around.keep_bytes.is_some() {
+    /// Another device of the account has read what others wrote.
+    fn on_own_receipt(&mut self, receipt: &Receipt, chat: Peer) {
+        if receipt.kind != ReceiptKind::ReadSelf {
+            return;
+        }
+        for id in &receipt.ids {
+            self.receipts.on_read_here(&mut self.cx, id, &chat);
+        }
+        if self.cx.around.keep_bytes.is_some() {
             let lid = chat.lid.filter(|lid| *lid != chat.wuid);
             let peer = chats::change::Peer { jid: chat.wuid, lid };
             self.cx.recorder.write.chats.push(ChatChange::Read(peer));
@@ -258,6 +322,8 @@ impl Parts {
         self.profiles.on_disconnected();
         self.chat_actions.on_disconnected();
         self.media_retries.on_disconnected();
+        self.calls.on_disconnected();
+        self.histories.on_disconnected();
         self.logout
             .on_ended(&mut self.cx, &mut self.link, ended.as_ref().ok());
         match ended {

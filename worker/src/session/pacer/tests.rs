@@ -202,7 +202,17 @@ async fn the_gap_of_a_queue_that_is_gone_is_that_of_the_next_one() {
         );
     }
     assert!(gaps.len() > 100, "drawn, too: {}", gaps.len());
-    let mut pacer = Pacer::resume(Duration::from_secs(600), Instant::now());
-    assert_eq!(pacer.release(quick, &mut rng), None, "nothing to count from");
-    assert!(pacer.due(quick).is_some());
+    assert_eq!(
+        Pacer::default().release(quick, &mut rng),
+        None,
+        "nothing to count from"
+    );
+    let began = Instant::now();
+    let mut pacer = Pacer::resume(Duration::from_secs(600), began);
+    let due = pacer.release(quick, &mut rng).unwrap();
+    assert_eq!(pacer.due(quick), Some(due));
+    assert!(
+        (quick.min()..=quick.max()).contains(&(due - began)),
+        "from when it took over"
+    );
 }

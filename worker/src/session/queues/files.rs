@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use shared::id::QueueId;
+use shared::store::polls::SealedVote;
 use shared::store::previews::Preview;
 use shared::store::uploads::Upload;
 use time::OffsetDateTime;
@@ -25,6 +26,14 @@ impl Queue {
     pub(crate) fn preview(&self) -> Option<&Preview> {
         match &self.attachment {
             Attachment::Previewed(preview) => preview.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// What it chooses of a poll.
+    pub(crate) fn vote(&self) -> Option<&SealedVote> {
+        match &self.attachment {
+            Attachment::Voted(vote) => Some(vote),
             _ => None,
         }
     }

@@ -7,6 +7,7 @@
 
 pub mod codec;
 pub mod files;
+pub mod history;
 pub mod measure;
 pub mod pairwise;
 pub mod send;

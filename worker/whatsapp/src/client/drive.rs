@@ -3,12 +3,13 @@
 use std::{
     future::{Future, pending, poll_fn},
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, LazyLock},
 };
 
 use bytes::Bytes;
 use rand::rngs::StdRng;
-use tokio::{sync::mpsc, time::sleep};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
+use tokio::{task::spawn_blocking, time::sleep};
 
 use super::{
     backoff::Backoff,
@@ -20,7 +21,7 @@ use super::{
 };
 use crate::{
     command::{Command, Presence},
-    connection::{CloseReason, Config, Connection, DownloadError, Input},
+    connection::{CloseReason, Config, Connection, DownloadError, Input, Unpacked},
     store::{KeyStore, StoreError},
     time::Timestamp,
 };
@@ -79,6 +80,10 @@ pub(super) struct Drive<'a, S, C> {
     socket: Option<Socket>,
     /// The file that is being fetched.
     download: Option<Fetching>,
+    /// The piece of the history that is being read.
+    unpacking: Option<Portion>,
+    /// The right to have a piece of the history in memory.
+    turn: Turns,
     /// How often in a row the store was asked something while a step waited.
     loads_in_a_row: u8,
     online_since: Option<Timestamp>,
@@ -86,14 +91,19 @@ pub(super) struct Drive<'a, S, C> {
     end: Option<CloseReason>,
 }
 
-type Fetching = Pin<Box<dyn Future<Output = Result<Bytes, DownloadError>> + Send>>;
+/// A file on its way, with the turn that one of the history takes.
+type Fetching = Pin<Box<dyn Future<Output = (Result<Bytes, DownloadError>, Turns)> + Send>>;
+/// A portion that is being read; `None` if that ended without one.
+type Portion = Pin<Box<dyn Future<Output = (Option<Unpacked>, Turns)> + Send>>;
+type Turns = Option<SemaphorePermit<'static>>;
 
 /// What one turn of the loop waited for.
 enum Turn {
     Store(Done),
     Socket(Result<Bytes, SocketError>),
     Command(Option<Command>),
-    File(Result<Bytes, DownloadError>),
+    File((Result<Bytes, DownloadError>, Turns)),
+    Unpacked((Option<Unpacked>, Turns)),
     Tick,
 }
 
@@ -104,6 +114,8 @@ impl<'a, S: KeyStore, C: Clock> Drive<'a, S, C> {
             connection,
             socket: Some(socket),
             download: None,
+            unpacking: None,
+            turn: None,
             loads_in_a_row: 0,
             online_since: None,
             end: None,
@@ -115,6 +127,7 @@ impl<'a, S: KeyStore, C: Clock> Drive<'a, S, C> {
         loop {
             self.start_work();
             self.start_download();
+            self.start_unpacking();
             if let Some(reason) = self.end.take() {
                 // Boxed, as it is larger than the wait, which is all that an idle session does.
                 Box::pin(self.say_goodbye()).await;
@@ -172,7 +185,28 @@ impl<'a, S: KeyStore, C: Clock> Drive<'a, S, C> {
     fn start_download(&mut self) {
         if let Some(wanted) = self.connection.take_download() {
             let (way, limit) = download::settings(&self.driver.config);
-            self.download = Some(Box::pin(download::fetch(way, limit, wanted)));
+            let turn = self.turn.take();
+            self.download = Some(Box::pin(async move {
+                let turn = match wanted.is_of_history() {
+                    true => take_turn(turn).await,
+                    false => turn,
+                };
+                (download::fetch(way, limit, wanted).await, turn)
+            }));
+        }
+    }
+
+    /// Reads a piece of the history on, on a thread that no session waits for.
+    fn start_unpacking(&mut self) {
+        if let Some(unpacking) = self.connection.take_unpacking() {
+            let turn = self.turn.take();
+            self.unpacking = Some(Box::pin(async move {
+                let turn = take_turn(turn).await;
+                let portion = spawn_blocking(move || unpacking.next()).await;
+                (portion.ok(), turn)
+            }));
+        } else if self.turn.is_some() && !self.connection.is_taking_history() {
+            self.turn = None;
         }
     }
 
@@ -188,6 +222,7 @@ impl<'a, S: KeyStore, C: Clock> Drive<'a, S, C> {
             pipeline, commands, ..
         } = &mut *self.driver;
         let (socket, download) = (&mut self.socket, &mut self.download);
+        let unpacking = &mut self.unpacking;
         tokio::select! {
             done = pipeline.done() => done.map(Turn::Store),
             read = poll_fn(|cx| match socket {
@@ -200,6 +235,12 @@ impl<'a, S: KeyStore, C: Clock> Drive<'a, S, C> {
                     None => pending().await,
                 }
             } => Ok(Turn::File(file)),
+            portion = async {
+                match unpacking {
+                    Some(portion) => portion.await,
+                    None => pending().await,
+                }
+            } => Ok(Turn::Unpacked(portion)),
             command = commands.recv(), if listening => Ok(Turn::Command(command)),
             () = sleep(wake.unwrap_or_default()), if wake.is_some() => Ok(Turn::Tick),
         }
@@ -233,9 +274,19 @@ impl<'a, S: KeyStore, C: Clock> Drive<'a, S, C> {
                     self.obey(command, now);
                 }
             }
-            Turn::File(file) => {
+            Turn::File((file, turn)) => {
                 self.download = None;
+                self.turn = turn;
                 self.connection.handle(Input::Downloaded(file), now);
+            }
+            Turn::Unpacked((portion, turn)) => {
+                self.unpacking = None;
+                self.turn = turn;
+                match portion {
+                    Some(unpacked) => self.connection.handle(Input::Unpacked(unpacked), now),
+                    // The process ends, or there is a mistake of ours: the piece is read on by the next connection.
+                    None => tracing::error!("a piece of the history could not be read to its end"),
+                }
             }
             Turn::Tick => self.connection.handle(Input::Tick, now),
         }
@@ -289,6 +340,18 @@ impl<'a, S: KeyStore, C: Clock> Drive<'a, S, C> {
     }
 }
 
+/// The right to have a piece of the history in memory: what there was of it, or a new one.
+async fn take_turn(turn: Turns) -> Turns {
+    match turn {
+        Some(turn) => Some(turn),
+        // Never closed.
+        None => HISTORY_TURNS.acquire().await.ok(),
+    }
+}
+
+static HISTORY_TURNS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(MAX_HISTORIES));
+/// Pieces of the history that all sessions of a process have in memory at a time, packed.
+const MAX_HISTORIES: usize = 4;
 /// Commands that are taken at a time, before the store gets work.
 const MAX_COMMANDS: usize = 64;
 /// Questions to the store in a row while a step waits: names, the way back, and ratchets make three.

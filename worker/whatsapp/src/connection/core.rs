@@ -12,7 +12,7 @@ use crate::{
     command::{Command, Presence},
     crypto::{NoiseError, Transport},
     device::{Credentials, Device},
-    event::Event,
+    event::{Event, Misbehaviour},
     frame::{self, FrameReader},
     jid::Jid,
     part::{Config, Context, Effects, Step, Ticket},
@@ -102,7 +102,9 @@ impl Core {
             Ok(node) => Ok(Some(node)),
             Err(error) => {
                 self.skipped += 1;
-                tracing::warn!(%error, bytes, skipped = self.skipped, "a stanza that can't be read is skipped");
+                let how = Misbehaviour::NoStanza;
+                self.effects.gathering.events.push(Event::Misbehaved { how });
+                tracing::debug!(%error, bytes, skipped = self.skipped, "a stanza that can't be read is skipped");
                 Ok(None)
             }
         }

@@ -7,6 +7,8 @@
 //! A [`Connection`] never fails: whatever a peer sends ends in a typed [`CloseReason`] of this one connection.
 
 mod await_pairing;
+mod calls;
+mod contacts;
 mod core;
 mod handshake;
 mod keepalive;
@@ -48,6 +50,7 @@ use crate::{
 };
 pub use crate::{
     reason::{CloseReason, Next},
+    unpacking::{Unpacked, Unpacking},
     version::ClientVersion,
 };
 
@@ -76,6 +79,8 @@ pub enum Input {
     Listed(Vec<Vec<u8>>),
     /// What became of the oldest unanswered [`Connection::take_download`]: what the file says, checked.
     Downloaded(Result<Bytes, DownloadError>),
+    /// What became of the last [`Connection::take_unpacking`].
+    Unpacked(Unpacked),
     /// The step taken last is durable.
     Committed,
     /// Time passed; due when [`Connection::deadline`] is reached, harmless otherwise.
@@ -116,6 +121,7 @@ impl Connection {
             Input::Loaded(values) => self.loaded(values, now),
             Input::Listed(names) => self.listed(names, now),
             Input::Downloaded(file) => self.downloaded(file, now),
+            Input::Unpacked(unpacked) => self.unpacked(unpacked, now),
             Input::Committed => {
                 if let State::Online(parts) = &mut self.state {
                     parts.on_committed();
@@ -166,6 +172,17 @@ impl Connection {
     /// named the hosts. Answer by [`Input::Downloaded`].
     pub fn take_download(&mut self) -> Option<Fetch> {
         self.core.effects.downloads.take(self.now)
+    }
+
+    /// The piece of the history to read on next ([`Unpacking::next`]), on a thread that may be busy for a while; none while one
+    /// is being read. Answer by [`Input::Unpacked`].
+    pub fn take_unpacking(&mut self) -> Option<Box<Unpacking>> {
+        self.core.effects.unpackings.take()
+    }
+
+    /// Whether a piece of the history is in memory, or about to be.
+    pub fn is_taking_history(&self) -> bool {
+        matches!(&self.state, State::Online(parts) if parts.is_taking_history())
     }
 
     /// When to call with [`Input::Tick`] at the latest.
@@ -358,6 +375,15 @@ impl Connection {
             && self.core.closing().is_none()
         {
             parts.downloaded(&mut self.core.context(now), ticket, file);
+        }
+    }
+
+    fn unpacked(&mut self, unpacked: Unpacked, now: Timestamp) {
+        if let Some(ticket) = self.core.effects.unpackings.answered()
+            && let State::Online(parts) = &mut self.state
+            && self.core.closing().is_none()
+        {
+            parts.unpacked(&mut self.core.context(now), &ticket, unpacked);
         }
     }
 

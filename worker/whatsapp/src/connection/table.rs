@@ -4,6 +4,8 @@
 
 use bytes::Bytes;
 
+use super::calls::Calls;
+use super::contacts;
 use super::media_hosts::MediaHosts;
 use super::media_retries::MediaRetries;
 use super::online::Online;
@@ -15,9 +17,9 @@ use crate::{
     command::Command,
     device::NameSource,
     e2e::{E2e, Outcome, Wake},
-    event::{Event, Incoming, Refusal},
+    event::{Event, Incoming, Misbehaviour, Refusal},
     groups::Groups,
-    history::{History, Learned},
+    history::{History, HistoryRequests},
     messages::{Content, Meaning, Messages},
     part::{AckBy, Answer, Context, Downloaded, PartId, Ticket},
     stanza::ack::ack_for,
@@ -25,6 +27,7 @@ use crate::{
     sync_action::{SyncAction, SyncActionKind, SyncActions},
     time::Timestamp,
     tokens::Tokens,
+    unpacking::{Learned, Unpacked},
 };
 
 const ONLINE: PartId = PartId::new(1);
@@ -48,6 +51,7 @@ pub(super) struct Parts {
     groups: Groups,
     app_state: AppState,
     history: History,
+    history_requests: HistoryRequests,
     account: Settings,
     tokens: Tokens,
     restrictions: Restrictions,
@@ -56,6 +60,7 @@ pub(super) struct Parts {
     media_hosts: MediaHosts,
     media_retries: MediaRetries,
     presences: Presences,
+    calls: Calls,
 }
 
 /// Who takes what.
@@ -83,7 +88,11 @@ impl Parts {
                 acknowledge(cx, &node, by);
             }
             // Statuses that come so are not encrypted; nobody is shown them.
-            "call" | "status" => acknowledge(cx, &node, AckBy::Connection),
+            "status" => acknowledge(cx, &node, AckBy::Connection),
+            "call" => {
+                self.calls.on_stanza(cx, &mut self.e2e.directory, &node);
+                acknowledge(cx, &node, AckBy::Connection);
+            }
             "ack" => {
                 if let Some(refusal) = message_refusal(&node) {
                     self.restrictions.on_refused(cx, refusal);
@@ -129,8 +138,11 @@ impl Parts {
                 self.messages.on_account_sync(node);
                 self.e2e.on_notification(cx, node)
             }
-            Some("w:gp2" | "picture") => {
-                self.groups.on_notification(cx, &self.e2e, node);
+            Some(kind @ ("w:gp2" | "picture" | "status" | "business" | "contacts")) => {
+                if matches!(kind, "w:gp2" | "picture") {
+                    self.groups.on_notification(cx, &self.e2e, node);
+                }
+                contacts::on_notification(cx, &mut self.e2e, node);
                 AckBy::Connection
             }
             Some("devices") => self.e2e.on_notification(cx, node),
@@ -148,6 +160,11 @@ impl Parts {
     }
 
     fn content(&mut self, cx: &mut Context<'_>, content: Content) {
+        if content.is_forged() {
+            return cx.emit(Event::Misbehaved {
+                how: Misbehaviour::NotOurPhone,
+            });
+        }
         match content.meaning {
             Meaning::Owner => {
                 if let Some(name) = content.own_name() {
@@ -166,7 +183,7 @@ impl Parts {
             Meaning::AppStateKeys => self.on_keys(cx, &content),
             Meaning::HistoryNotice => {
                 self.history.on_notice(cx, &content);
-                self.learn_history(cx);
+                self.history.next(cx);
             }
             // Acknowledged; no part takes them yet.
             Meaning::Peer => {}
@@ -176,10 +193,13 @@ impl Parts {
 
     /// Shows the owner a message. What deletes a message of somebody else in a group waits until it is known who may.
     fn show(&mut self, cx: &mut Context<'_>, message: Option<Incoming>) {
-        match message {
-            Some(message) if message.needs_admin() => self.groups.on_revoke(message),
-            Some(message) => cx.emit(Event::Message(Box::new(message))),
-            None => {}
+        let Some(message) = message else { return };
+        if let Some(how) = message.forgery() {
+            cx.emit(Event::Misbehaved { how });
+        } else if message.needs_admin() {
+            self.groups.on_revoke(message);
+        } else {
+            cx.emit(Event::Message(Box::new(message)));
         }
     }
 
@@ -203,19 +223,12 @@ impl Parts {
         self.messages.set_presence(self.online.announced());
     }
 
-    /// Takes in the pieces of the history that can be, and has the next one fetched.
-    fn learn_history(&mut self, cx: &mut Context<'_>) {
-        while let Some(learned) = self.history.next(cx) {
-            self.learn(cx, learned);
-        }
-        self.settle_history(cx);
-    }
-
-    /// A piece of the history is done with when the last token that it told of is written.
-    fn settle_history(&mut self, cx: &mut Context<'_>) {
+    /// Goes on with the history. A piece of it is done with when the last token that it told of is written.
+    fn go_on_with_history(&mut self, cx: &mut Context<'_>) {
         if self.tokens.is_settled() {
             self.history.on_settled(cx);
         }
+        self.history.next(cx);
     }
 
     /// Takes what a piece of the history says that we act on.
@@ -292,6 +305,7 @@ impl Parts {
             }
             Command::Group { ticket, request } => self.groups.ask(cx, ticket, request),
             Command::Profile { ticket, request } => self.profiles.ask(cx, ticket, request),
+            Command::RejectCall { ticket, id } => self.calls.reject(cx, ticket, &id),
             Command::Sync { ticket, request } => self.app_state.upload(cx, ticket, &request),
             Command::FollowPresence(of) => self.presences.follow(cx, &of),
             Command::Type { chat, typing } => cx.send(typing.to_node(&chat)),
@@ -303,6 +317,11 @@ impl Parts {
                 change,
             } => self.block_list.change(cx, ticket, *contact, change),
             Command::AskMediaHosts { ticket } => self.media_hosts.ask_for(cx, ticket),
+            Command::AskHistory { ticket, request } => {
+                self.history_requests.ask(cx, ticket, &request);
+                self.history_requests.advance(cx, &mut self.e2e);
+                self.e2e.settle(cx);
+            }
             Command::AskMediaRetry { ticket, retry } => self.media_retries.ask(cx, ticket, *retry),
             Command::MarkRead { chat, sender, ids } => {
                 self.messages.mark_read(cx, &chat, sender, ids);
@@ -385,7 +404,7 @@ impl Parts {
             }
             HISTORY => {
                 self.history.on_loaded(cx, ticket, values);
-                self.learn_history(cx);
+                self.history.next(cx);
             }
             TOKENS => {
                 let may_go_on = self.tokens.on_loaded(cx, ticket, values);
@@ -409,13 +428,23 @@ impl Parts {
         match ticket.part() {
             APP_STATE => self.app_state.on_downloaded(cx, ticket, file),
             HISTORY => {
-                if let Some(learned) = self.history.on_downloaded(cx, ticket, file) {
-                    self.learn(cx, learned);
-                }
-                self.learn_history(cx);
+                self.history.on_downloaded(cx, ticket, file);
+                self.history.next(cx);
             }
             _ => {}
         }
+    }
+
+    pub(super) fn unpacked(&mut self, cx: &mut Context<'_>, ticket: &Ticket, unpacked: Unpacked) {
+        if let Some(learned) = self.history.on_unpacked(cx, ticket, unpacked) {
+            self.learn(cx, *learned);
+        }
+        self.go_on_with_history(cx);
+    }
+
+    /// Whether a piece of the history is in memory, or about to be.
+    pub(super) fn is_taking_history(&self) -> bool {
+        self.history.is_taking_in()
     }
 
     /// Tells all parts what has become of something that any of them may have wanted.
@@ -428,6 +457,7 @@ impl Parts {
             self.groups.on_outcome(cx, &outcome);
             if let Outcome::Bundles(fetched) = &outcome {
                 self.app_state.on_bundles(fetched);
+                self.history_requests.on_bundles(cx, fetched);
             }
             self.advance(cx, outcome.wake());
         }
@@ -439,6 +469,7 @@ impl Parts {
             self.content(cx, content);
         }
         self.app_state.advance(cx, &mut self.e2e);
+        self.history_requests.advance(cx, &mut self.e2e);
         while let Some(asked) = self.groups.next_asked(cx) {
             let by = self.messages.on_receipt(cx, &mut self.e2e, &asked);
             acknowledge(cx, &asked, by);
@@ -465,6 +496,7 @@ impl Parts {
                 .into_iter()
                 .chain(self.groups.in_use())
                 .chain(self.app_state.in_use())
+                .chain(self.history_requests.in_use())
                 .collect()
         });
     }
@@ -481,6 +513,7 @@ impl Parts {
             groups: Groups::new(GROUPS),
             app_state: AppState::new(APP_STATE),
             history: History::new(HISTORY),
+            history_requests: HistoryRequests::default(),
             account: Settings::new(ACCOUNT, cx),
             tokens: Tokens::new(TOKENS),
             restrictions: Restrictions::new(RESTRICTIONS),
@@ -489,6 +522,7 @@ impl Parts {
             media_hosts: MediaHosts::new(MEDIA_HOSTS),
             media_retries: MediaRetries::default(),
             presences: Presences::default(),
+            calls: Calls::default(),
         };
         parts.history.start(cx);
         parts.groups.start(cx);
@@ -505,12 +539,14 @@ impl Parts {
         self.messages.on_step_taken();
         self.groups.on_step_taken();
         self.tokens.on_step_taken();
+        self.history.on_step_taken();
     }
 
     pub(super) fn on_committed(&mut self) {
         self.e2e.on_committed();
         self.messages.on_committed();
         self.groups.on_committed();
+        self.history.on_committed();
         self.tokens
             .on_committed(&self.e2e.directory, || self.messages.chats_in_use());
         self.relieve();
@@ -519,6 +555,7 @@ impl Parts {
     pub(super) fn on_closed(&mut self, cx: &mut Context<'_>) {
         self.messages.on_closed(cx);
         self.groups.on_closed(cx);
+        self.history_requests.on_closed(cx);
         self.block_list.on_closed(cx);
         self.profiles.on_closed(cx);
         self.app_state.on_closed(cx);
@@ -562,10 +599,9 @@ impl Parts {
         self.account.tick(cx);
         self.restrictions.tick(cx);
         self.media_retries.tick(cx);
-        self.learn_history(cx);
         // Last: the others may have wanted tokens.
         self.tokens.tick(cx, &mut self.e2e);
-        self.settle_history(cx);
+        self.go_on_with_history(cx);
         self.media_hosts.advance(cx);
     }
 }

@@ -16,6 +16,7 @@ use crate::event::Event;
 use crate::jid::{Jid, Server};
 use crate::part::Context;
 use crate::signal::Address;
+use crate::store::RecordKey;
 use crate::time::Timestamp;
 
 /// Most mappings kept in memory: those of some thousand contacts that are written to within a minute or two. At each sweep
@@ -234,6 +235,21 @@ impl Directory {
             phone: phone.to_bare(),
             lid: lid.to_bare(),
         });
+    }
+
+    /// Nobody goes by this number any more, as far as is known: it is looked up again before anybody is written to by it.
+    pub(crate) fn forget_number(&mut self, cx: &mut Context<'_>, phone: &Jid, lid: Option<&Jid>) {
+        for names in [&mut self.recent, &mut self.older] {
+            names.present.remove(phone.user());
+            if let Some(lid) = names.lids.remove(phone.user()) {
+                names.phones.remove(&lid);
+            }
+        }
+        cx.changes().delete(RecordKey::renumbered(phone.user()));
+        let names = [Some(phone), lid].into_iter().flatten();
+        for key in names.filter_map(RecordKey::other_name) {
+            cx.changes().delete(key);
+        }
     }
 
     fn insert(&mut self, phone: &Jid, lid: &Jid) {

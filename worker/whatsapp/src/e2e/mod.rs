@@ -19,6 +19,7 @@ mod outcome;
 mod own_phone;
 pub(crate) mod plaintext;
 mod ratchets;
+mod renumbered;
 mod resolution;
 mod supply;
 
@@ -46,12 +47,13 @@ pub(crate) use self::{
     group_keys::own_key,
     outcome::{Fetched, Outcome, Wake},
     own_phone::{ToPhone, own_phone, send as send_to_phone},
+    renumbered::Names,
     resolution::{learn_found, read as read_users},
     supply::hand_out as hand_out_prekey,
 };
 use crate::binary::Node;
 use crate::device::Device;
-use crate::event::{DeviceRefusal, Event};
+use crate::event::{DeviceRefusal, Event, IdentitySource};
 use crate::jid::Jid;
 use crate::part::{AckBy, Answer, Context, PartId, Ticket};
 use crate::proto::Message;
@@ -83,6 +85,8 @@ pub(crate) struct E2e {
     questions: Questions,
     /// Users who registered anew and whose other name is being looked up, with what acknowledges that.
     changed: Vec<(Jid, Option<Node>)>,
+    /// Devices whose ratchets go to another name as soon as they are read.
+    moving: Vec<Peer>,
     sweep_at: Option<Timestamp>,
 }
 
@@ -102,6 +106,7 @@ impl E2e {
             supply: Supply::default(),
             questions: Questions::new(part),
             changed: Vec::new(),
+            moving: Vec::new(),
             sweep_at: None,
         }
     }
@@ -214,6 +219,9 @@ impl E2e {
 
     /// Asks for what the parts were found to lack. Call when all of them have gone as far as they can.
     pub(crate) fn settle(&mut self, cx: &mut Context<'_>) {
+        if std::mem::take(&mut self.ratchets.has_changed) {
+            self.name_changed(cx);
+        }
         self.bundles.ask(cx, &mut self.questions);
         self.note_sweep(cx.now);
     }
@@ -281,6 +289,9 @@ impl E2e {
         let question = match self.questions.close(ticket)? {
             Question::Sessions(wanted) => {
                 self.ratchets.on_loaded(cx, &wanted, values);
+                if !self.moving.is_empty() {
+                    self.go_on_moving(cx);
+                }
                 return Some(Outcome::Sessions(wanted));
             }
             Question::UnconfirmedPreKeys(range) => {
@@ -393,7 +404,11 @@ impl E2e {
         });
         self.directory.forget_devices(cx.device, user);
         if !is_own(cx.device, user) {
-            cx.emit(Event::IdentityChanged { device: user.clone() });
+            cx.emit(Event::IdentityChanged {
+                device: user.clone(),
+                other,
+                source: IdentitySource::Notification,
+            });
         }
     }
 }

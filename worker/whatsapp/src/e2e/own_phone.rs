@@ -23,6 +23,9 @@ pub(crate) struct ToPhone {
     /// Where the ratchet with the phone is kept, as far as is known.
     address: Address,
     message: Message,
+    push: Push,
+    /// Under which id it was sent.
+    sent: Option<MessageId>,
     /// A session is being started.
     is_fetching: bool,
 }
@@ -35,8 +38,20 @@ impl ToPhone {
             address: Address::new(&to),
             to,
             message,
+            push: Push::High,
+            sent: None,
             is_fetching: false,
         })
+    }
+
+    /// The same, brought like this.
+    pub(crate) fn pushed(self, push: Push) -> Self {
+        Self { push, ..self }
+    }
+
+    /// The id that it was sent under, if it was.
+    pub(crate) fn sent(&self) -> Option<&MessageId> {
+        self.sent.as_ref()
     }
 
     /// The ratchet that it waits for.
@@ -64,7 +79,7 @@ impl ToPhone {
             return false;
         }
         // A chain that is used up gives nothing; the phone is asked another time.
-        send(cx, &mut e2e.ratchets, &peer, &self.message, Push::High).ok();
+        self.sent = send(cx, &mut e2e.ratchets, &peer, &self.message, self.push).ok();
         true
     }
 

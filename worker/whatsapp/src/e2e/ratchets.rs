@@ -6,7 +6,7 @@ use super::companion;
 use super::directory::{Peer, is_own};
 use super::outcome::{Question, Questions, Wanted};
 use crate::device::Device;
-use crate::event::{DeviceRefusal, Event};
+use crate::event::{DeviceRefusal, Event, IdentitySource};
 use crate::part::{Cache, Context};
 use crate::signal::curve::PublicKey;
 use crate::signal::session::{
@@ -22,6 +22,8 @@ use crate::time::Timestamp;
 #[derive(Default)]
 pub(crate) struct Ratchets {
     pub(super) records: Cache<Address, SessionRecord>,
+    /// A device was found to have another identity, and its other name is to be told with that.
+    pub(super) has_changed: bool,
 }
 
 /// Getting them in and out.
@@ -226,7 +228,8 @@ impl Ratchets {
         let started = record
             .initiate(own, bundle, cx.rng)
             .map_err(|_| DeviceRefusal::BadKeys)?;
-        self.begun(cx, address, account, started.identity_changed);
+        let changed = started.identity_changed.then_some(IdentitySource::Keys);
+        self.begun(cx, address, account, changed);
         Ok(())
     }
 
@@ -236,7 +239,7 @@ impl Ratchets {
         cx: &mut Context<'_>,
         address: &Address,
         account: Option<PublicKey>,
-        identity_changed: bool,
+        identity_changed: Option<IdentitySource>,
     ) {
         if let (Some(account), Some(record)) = (account, self.records.get_mut(address)) {
             record.vouch(account);
@@ -251,9 +254,12 @@ impl Ratchets {
             }
         }
         self.write(cx, address);
-        if identity_changed {
+        if let Some(source) = identity_changed {
+            self.has_changed = true;
             cx.emit(Event::IdentityChanged {
                 device: address.jid().clone(),
+                other: None,
+                source,
             });
         }
     }
@@ -319,7 +325,8 @@ impl Ratchets {
         if let Some(id) = decrypted.used_prekey {
             cx.changes().delete(RecordKey::prekey(id));
         }
-        self.begun(cx, address, account, decrypted.identity_changed);
+        let changed = decrypted.identity_changed.then_some(IdentitySource::Message);
+        self.begun(cx, address, account, changed);
         Ok(decrypted)
     }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::misbehaviour::Misbehaviour;
 use crate::{
     jid::Jid,
     message_id::MessageId,
@@ -37,6 +38,21 @@ pub struct Incoming {
 }
 
 impl Incoming {
+    /// What its sender did wrong, if it changes what somebody else wrote: nobody edits that, and nobody deletes it outside
+    /// of groups. In a group only its admins do, which takes asking ([`Self::needs_admin`]).
+    pub(crate) fn forgery(&self) -> Option<Misbehaviour> {
+        let protocol = unwrapped(&self.message).protocol_message.as_deref()?;
+        let is_own = protocol.key.as_ref().is_some_and(|key| key.from_me == Some(true));
+        if is_own || self.from_me {
+            return None;
+        }
+        match Type::try_from(protocol.r#type?).ok()? {
+            Type::Revoke if !self.chat.is_group() => Some(Misbehaviour::ForgedDeletion),
+            Type::MessageEdit => Some(Misbehaviour::ForgedEdit),
+            _ => None,
+        }
+    }
+
     /// Whether it deletes, in a group, what somebody else wrote: only its admins may.
     pub(crate) fn needs_admin(&self) -> bool {
         let is_own = |key: &MessageKey| key.from_me == Some(true);
@@ -137,12 +153,45 @@ mod tests {
         assert!(group(revoke(Some(false))) && group(revoke(None)));
         assert!(!group(revoke(Some(true))) && !group(Message::default()));
         assert!(!incoming("100@lid", revoke(Some(false))).needs_admin());
-        let wrapped = Message {
+        assert!(group(wrapped(revoke(Some(false)))), "also where it is wrapped");
+    }
+
+    fn wrapped(message: Message) -> Message {
+        Message {
             edited_message: Some(Box::new(FutureProofMessage {
-                message: Some(Box::new(revoke(Some(false)))),
+                message: Some(Box::new(message)),
             })),
             ..Message::default()
+        }
+    }
+
+    #[test]
+    fn nobody_changes_what_another_wrote() {
+        let edit = |from_me| {
+            let mut edit = revoke(from_me);
+            if let Some(protocol) = &mut edit.protocol_message {
+                protocol.r#type = Some(Type::MessageEdit.into());
+            }
+            edit
         };
-        assert!(group(wrapped), "also where it is wrapped");
+        let forged = |chat, message| incoming(chat, message).forgery();
+        for chat in ["100@lid", "15550002@s.whatsapp.net", "status@broadcast"] {
+            for other in [Some(false), None] {
+                let deletion = Some(Misbehaviour::ForgedDeletion);
+                assert_eq!(forged(chat, revoke(other)), deletion, "{chat}");
+                assert_eq!(forged(chat, wrapped(revoke(other))), deletion, "{chat}");
+                assert_eq!(forged(chat, edit(other)), Some(Misbehaviour::ForgedEdit));
+            }
+            assert_eq!(forged(chat, revoke(Some(true))), None);
+            assert_eq!(forged(chat, edit(Some(true))), None);
+        }
+        assert_eq!(forged("1-2@g.us", revoke(Some(false))), None, "of its admins");
+        let edited = forged("1-2@g.us", edit(Some(false)));
+        assert_eq!(edited, Some(Misbehaviour::ForgedEdit));
+        let ours = Incoming {
+            from_me: true,
+            ..incoming("100@lid", revoke(None))
+        };
+        assert_eq!(ours.forgery(), None, "our own phone is believed");
     }
 }

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use super::request::GroupSetting;
+use super::request::{GroupSetting, LinkedGroup};
 use super::{AddressingMode, GroupInfo, Member, Role};
 use crate::binary::Node;
 use crate::jid::Jid;
@@ -14,6 +14,9 @@ use crate::time::Timestamp;
 
 /// Most people of one notification that are read; the rest are left out.
 const MAX_PEOPLE: usize = super::MAX_MEMBERS;
+
+/// Most groups of one notification that are read, as many as a community may have.
+const MAX_LINKED: usize = 100;
 
 /// One thing that has changed in a group.
 ///
@@ -67,6 +70,22 @@ pub enum GroupChange {
     Invite(Option<String>),
     /// It has another picture, of this id; `None` for none.
     Picture(Option<String>),
+    /// It is no more.
+    Deleted {
+        /// The server's word for why.
+        reason: Option<String>,
+    },
+    /// Groups became part of a community with it, or are no more.
+    Links {
+        /// Whether they are from now on.
+        action: LinkNews,
+        /// What they are to this one.
+        relation: Relation,
+        /// Which.
+        groups: Vec<LinkedGroup>,
+        /// The server's word for how that came.
+        reason: Option<String>,
+    },
     /// Something became of those who ask to be let in.
     Requests {
         /// What.
@@ -91,6 +110,28 @@ pub enum MemberNews {
     Promote,
     /// They are admins no more.
     Demote,
+    /// They have another number: the author is them by the new name.
+    Renumber,
+}
+
+/// What became of the groups of a community.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkNews {
+    /// They are part of it.
+    Linked,
+    /// They are not any more.
+    Unlinked,
+}
+
+/// What another group is to the one that is told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relation {
+    /// A group of this community.
+    Group,
+    /// The community of this group.
+    Community,
+    /// Another group of the same community.
+    Sibling,
 }
 
 /// What became of those who ask to be let in.
@@ -115,6 +156,8 @@ impl fmt::Debug for GroupNews {
             GroupChange::Invite(_) => "Invite",
             GroupChange::Picture(_) => "Picture",
             GroupChange::Requests { .. } => "Requests",
+            GroupChange::Deleted { .. } => "Deleted",
+            GroupChange::Links { .. } => "Links",
         };
         write!(f, "GroupNews({}, {what})", self.group)
     }
@@ -195,7 +238,10 @@ fn change(child: &Node, author: Option<&Member>) -> Option<GroupChange> {
             group: Box::new(GroupInfo::parse(child.child("group")?).ok()?),
             reason: reason(),
         },
-        "add" | "remove" | "promote" | "demote" => {
+        "delete" => GroupChange::Deleted { reason: reason() },
+        "link" => links(child, LinkNews::Linked, "link_type")?,
+        "unlink" => links(child, LinkNews::Unlinked, "unlink_type")?,
+        "add" | "remove" | "promote" | "demote" | "modify" => {
             let members = people(child, "participant");
             let is_author = |member: &Member| author.is_some_and(|author| is_same(author, member));
             GroupChange::Members {
@@ -203,6 +249,7 @@ fn change(child: &Node, author: Option<&Member>) -> Option<GroupChange> {
                     "add" => MemberNews::Add,
                     "promote" => MemberNews::Promote,
                     "demote" => MemberNews::Demote,
+                    "modify" => MemberNews::Renumber,
                     _ if members.iter().all(is_author) => MemberNews::Leave,
                     _ => MemberNews::Remove,
                 },
@@ -236,6 +283,22 @@ fn change(child: &Node, author: Option<&Member>) -> Option<GroupChange> {
             }
         }
         _ => GroupChange::Setting(GroupSetting::parse(child)?),
+    })
+}
+
+fn links(child: &Node, action: LinkNews, kind: &str) -> Option<GroupChange> {
+    let relation = match child.attr_str(kind)?.as_ref() {
+        "sub_group" => Relation::Group,
+        "parent_group" => Relation::Community,
+        "sibling_group" => Relation::Sibling,
+        _ => return None,
+    };
+    let groups = child.nodes_named("group").take(MAX_LINKED);
+    Some(GroupChange::Links {
+        action,
+        relation,
+        groups: groups.filter_map(|node| LinkedGroup::parse(node).ok()).collect(),
+        reason: text(child, "unlink_reason").or_else(|| text(child, "reason")),
     })
 }
 

@@ -327,7 +327,7 @@ pub struct LinkedGroup {
 }
 
 impl LinkedGroup {
-    fn parse(node: &Node) -> Result<Self, StanzaError> {
+    pub(super) fn parse(node: &Node) -> Result<Self, StanzaError> {
         Ok(Self {
             jid: group_id(node)?,
             subject: node

@@ -117,10 +117,10 @@ impl Groups {
         }
     }
 
-    pub(crate) fn on_loaded(&mut self, ticket: &Ticket, mut values: Vec<Option<Bytes>>) {
+    pub(crate) fn on_loaded(&mut self, ticket: &Ticket, values: Vec<Option<Bytes>>) {
         match self.questions.close(ticket) {
             Some(Question::Stored(group)) => self.known.on_loaded(&group, values),
-            Some(Question::Revokes) => self.revokes.recall(values.pop().flatten()),
+            Some(Question::Revokes) => self.revokes.recall(values),
             Some(Question::Members(_) | Question::Owner(..)) | None => {}
         }
     }

@@ -12,7 +12,7 @@ use prost::Message as _;
 use super::known::KnownGroups;
 use super::question::{Question, Questions};
 use crate::binary::{self, Node};
-use crate::event::{Event, Incoming, taken_back};
+use crate::event::{Event, Incoming, Misbehaviour, taken_back};
 use crate::jid::Jid;
 use crate::part::Context;
 use crate::proto::Message;
@@ -20,8 +20,11 @@ use crate::proto::message::ProtocolMessage;
 use crate::store::RecordKey;
 use crate::time::Timestamp;
 
-/// How many deletions wait at a time until it is known who is an admin; of more nobody is shown anything.
-pub const MAX_REVOKES: usize = 64;
+/// How many deletions wait at a time until it is known who is an admin, which takes as long as one question; of more nobody is
+/// shown anything.
+pub const MAX_REVOKES: usize = 1024;
+/// How many of them one record has: a change writes those behind it, too.
+const PAGE: usize = 64;
 /// The largest that is kept, in bytes; no app writes one of this size.
 const MAX_BYTES: usize = 1024;
 
@@ -29,26 +32,37 @@ const MAX_BYTES: usize = 1024;
 #[derive(Default)]
 pub(super) struct Revokes {
     waiting: Vec<Incoming>,
-    /// The store's record is not what is waiting.
-    is_news: bool,
-    /// The store may have a record.
-    is_kept: bool,
+    /// From this place on the store's records are not what is waiting.
+    news_from: Option<usize>,
+    /// How many records the store may have.
+    pages: usize,
 }
 
 impl Revokes {
     /// Asks for what earlier connections left.
     pub(super) fn start(cx: &mut Context<'_>, questions: &mut Questions) {
-        cx.load(vec![RecordKey::revokes()], questions.open(Question::Revokes));
+        let pages = (0..MAX_REVOKES / PAGE).map(RecordKey::revokes);
+        cx.load(pages.collect(), questions.open(Question::Revokes));
     }
 
     /// What earlier connections left. It is asked for before all that a message needs, and so comes before any.
-    pub(super) fn recall(&mut self, value: Option<Bytes>) {
-        let Some(value) = value else { return };
-        self.is_kept = true;
-        let stored = binary::decode(value).ok();
-        let stored = stored.as_ref().map(Node::nodes).unwrap_or_default();
+    pub(super) fn recall(&mut self, values: Vec<Option<Bytes>>) {
         let newer = std::mem::take(&mut self.waiting);
-        self.waiting = stored.iter().filter_map(read).chain(newer).collect();
+        for (page, value) in values.into_iter().enumerate() {
+            let Some(value) = value else { continue };
+            if self.waiting.len() != page * PAGE {
+                // What could not be read or kept has left its place to those behind it.
+                self.changed(0);
+            }
+            self.pages = page + 1;
+            let stored = binary::decode(value).ok();
+            let stored = stored.as_ref().map(Node::nodes).unwrap_or_default();
+            self.waiting.extend(stored.iter().filter_map(read));
+        }
+        if !newer.is_empty() {
+            self.changed(self.waiting.len());
+            self.waiting.extend(newer);
+        }
     }
 
     /// Takes a deletion. [`Self::advance`] follows in the same step.
@@ -56,8 +70,8 @@ impl Revokes {
         if self.waiting.len() >= MAX_REVOKES {
             return tracing::warn!("too many deletions in groups wait to be judged; one is dropped");
         }
+        self.changed(self.waiting.len());
         self.waiting.push(revoke);
-        self.is_news = true;
     }
 
     /// Shows those of admins, and asks for what is not known. What still waits is kept.
@@ -67,30 +81,33 @@ impl Revokes {
         known: &mut KnownGroups,
         questions: &mut Questions,
     ) {
-        let mut at = 0;
-        while let Some(revoke) = self.waiting.get(at) {
+        let mut left = Vec::new();
+        for revoke in std::mem::take(&mut self.waiting) {
             if !known.ensure(cx, questions, &revoke.chat) {
-                at += 1;
+                left.push(revoke);
                 continue;
             }
             let members = known.get(&revoke.chat).and_then(|known| known.members.as_ref());
             let is_admin = members.is_some_and(|members| members.is_admin(&revoke.sender));
-            let revoke = self.waiting.remove(at);
-            self.is_news = true;
+            self.changed(left.len());
             if is_admin {
                 cx.emit(Event::Message(Box::new(revoke)));
             } else {
-                tracing::debug!("who is no admin deletes what another wrote; that is nothing");
+                cx.emit(Event::Misbehaved {
+                    how: Misbehaviour::ForgedDeletion,
+                });
             }
         }
+        self.waiting = left;
         self.keep(cx);
     }
 
     /// Nobody says who is an admin of this group.
     pub(super) fn on_unknown(&mut self, group: &Jid) {
-        let before = self.waiting.len();
-        self.waiting.retain(|revoke| revoke.chat != *group);
-        self.is_news |= self.waiting.len() < before;
+        if let Some(first) = self.waiting.iter().position(|revoke| revoke.chat == *group) {
+            self.changed(first);
+            self.waiting.retain(|revoke| revoke.chat != *group);
+        }
     }
 
     /// Whether one waits with this group.
@@ -98,19 +115,26 @@ impl Revokes {
         self.waiting.iter().any(|revoke| revoke.chat == *group)
     }
 
+    fn changed(&mut self, at: usize) {
+        self.news_from = Some(self.news_from.map_or(at, |first| first.min(at)));
+    }
+
     fn keep(&mut self, cx: &mut Context<'_>) {
-        if !std::mem::take(&mut self.is_news) {
+        let Some(from) = self.news_from.take() else {
             return;
-        }
-        if !self.waiting.is_empty() {
+        };
+        let pages = self.waiting.chunks(PAGE).enumerate();
+        for (page, waiting) in pages.skip(from / PAGE) {
             let mut value = Vec::new();
-            let all = self.waiting.iter().filter_map(stored);
+            let all = waiting.iter().filter_map(stored);
             binary::encode(&Node::new("revokes").with_children(all), &mut value);
-            cx.changes().put(RecordKey::revokes(), value.into());
-            self.is_kept = true;
-        } else if std::mem::take(&mut self.is_kept) {
-            cx.changes().delete(RecordKey::revokes());
+            cx.changes().put(RecordKey::revokes(page), value.into());
         }
+        let pages = self.waiting.len().div_ceil(PAGE);
+        for page in pages..self.pages {
+            cx.changes().delete(RecordKey::revokes(page));
+        }
+        self.pages = pages;
     }
 }
 

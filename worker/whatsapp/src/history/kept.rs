@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use prost::Message as _;
+use sha2::{Digest as _, Sha256};
 
+use crate::event::{HistoryKind, HistoryPiece};
 use crate::media::{BlobRef, MediaKind};
 use crate::part::Context;
-use crate::proto::message::HistorySyncNotification;
+use crate::proto::message::{HistorySyncNotification, HistorySyncType};
 use crate::store::RecordKey;
 use crate::time::Timestamp;
 
@@ -18,7 +20,7 @@ use crate::time::Timestamp;
 pub const MAX_PIECES: usize = 64;
 /// How often a piece is tried, over restarts, before it is given up: for about five hours.
 pub const MAX_TRIES: u32 = 16;
-/// Largest piece inside of a notice that is kept, in bytes, packed. A larger one is taken in at once, or not at all.
+/// Largest piece inside of a notice that is kept, in bytes, packed. A larger one is taken in by this connection, or not at all.
 const MAX_INLINE_BYTES: usize = 1 << 20;
 /// How long after a first try a second one follows; each further wait is twice as long.
 const FIRST_WAIT: Duration = Duration::from_secs(2);
@@ -29,12 +31,17 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 pub(super) struct Piece {
     /// Among those of this connection.
     pub(super) number: u32,
+    /// Which it is: the same whenever it is named.
+    pub(super) mark: Mark,
     notice: HistorySyncNotification,
     tries: u32,
     /// When it is tried next.
     due: Timestamp,
     pub(super) stage: Stage,
 }
+
+/// What tells one piece from another: the beginning of the hash of its file, or of what the notice brings along.
+pub(super) type Mark = [u8; 16];
 
 /// How far a piece is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,8 +50,6 @@ pub(super) enum Stage {
     Waiting,
     /// It is on its way, or being read.
     UnderWay,
-    /// What it says waits to be written.
-    Learned,
 }
 
 /// Where a piece is.
@@ -81,10 +86,33 @@ impl Piece {
         inline.is_none_or(|packed| packed.len() <= MAX_INLINE_BYTES)
     }
 
-    fn is_same_file(&self, notice: &HistorySyncNotification) -> bool {
-        let file = notice.file_enc_sha256.as_ref();
-        file.is_some() && self.notice.file_enc_sha256.as_ref() == file
+    /// As it is told of.
+    pub(super) fn told(&self) -> HistoryPiece {
+        HistoryPiece {
+            kind: match self.notice.sync_type() {
+                HistorySyncType::InitialBootstrap => HistoryKind::Initial,
+                HistorySyncType::Recent => HistoryKind::Recent,
+                HistorySyncType::Full => HistoryKind::Full,
+                HistorySyncType::PushName => HistoryKind::PushName,
+                HistorySyncType::OnDemand => HistoryKind::OnDemand,
+                _ => HistoryKind::Other,
+            },
+            chunk: self.notice.chunk_order,
+            progress: self.notice.progress,
+            request: self.notice.peer_data_request_session_id.clone(),
+        }
     }
+}
+
+fn mark(notice: &HistorySyncNotification) -> Mark {
+    let inline = notice.initial_hist_bootstrap_inline_payload.as_ref();
+    let hash = match inline.filter(|packed| !packed.is_empty()) {
+        Some(packed) => Sha256::digest(packed).to_vec(),
+        None => notice.file_enc_sha256.iter().flatten().copied().collect(),
+    };
+    let mut mark = Mark::default();
+    mark.iter_mut().zip(hash).for_each(|(to, byte)| *to = byte);
+    mark
 }
 
 /// The pieces, oldest first.
@@ -97,12 +125,15 @@ pub(super) struct Pieces {
 impl Pieces {
     /// Adds what a notice names, unless that is known.
     pub(super) fn add(&mut self, notice: HistorySyncNotification, now: Timestamp) {
-        if self.all.iter().any(|piece| piece.is_same_file(&notice)) {
+        let mark = mark(&notice);
+        if self.all.iter().any(|piece| piece.mark == mark) {
             return;
         }
         if self.all.len() >= MAX_PIECES {
             tracing::warn!("too many pieces of the history wait; the oldest is given up");
-            self.all.remove(0);
+            let waits = |piece: &Piece| piece.stage == Stage::Waiting;
+            let oldest = self.all.iter().position(waits).unwrap_or_default();
+            self.all.remove(oldest);
         }
         self.push(notice, 0, now);
     }
@@ -111,6 +142,7 @@ impl Pieces {
         self.named = self.named.wrapping_add(1);
         self.all.push(Piece {
             number: self.named,
+            mark: mark(&notice),
             notice,
             tries,
             due,
@@ -134,18 +166,23 @@ impl Pieces {
         self.all.extend(named_meanwhile);
     }
 
-    /// The next piece whose time has come, which is tried now. Files one at a time.
+    /// The next piece whose time has come, which is tried now. One at a time.
     pub(super) fn begin(&mut self, now: Timestamp) -> Option<&Piece> {
-        let is_fetching = self.is_fetching();
-        let piece = self.all.iter_mut().find(|piece| {
-            let may = !is_fetching || matches!(piece.place(), Some(Place::Inline(_)));
-            piece.stage == Stage::Waiting && piece.due <= now && may
-        })?;
+        if self.is_under_way() {
+            return None;
+        }
+        let due = |piece: &&mut Piece| piece.due <= now;
+        let piece = self.all.iter_mut().find(due)?;
         piece.stage = Stage::UnderWay;
         piece.tries += 1;
         // Should this be the end of the process.
         piece.due = now + wait_after(piece.tries);
         Some(piece)
+    }
+
+    /// The piece of this number.
+    pub(super) fn find(&self, number: u32) -> Option<&Piece> {
+        self.all.iter().find(|piece| piece.number == number)
     }
 
     /// A try came to nothing: there is another, or there was the last.
@@ -161,23 +198,9 @@ impl Pieces {
         }
     }
 
-    /// It was read, and what it says is being written.
-    pub(super) fn learned(&mut self, number: u32) {
-        if let Some(at) = self.position(number) {
-            self.all[at].stage = Stage::Learned;
-        }
-    }
-
-    /// Nothing will come of it.
+    /// It is taken in, or nothing will come of it.
     pub(super) fn remove(&mut self, number: u32) {
         self.all.retain(|piece| piece.number != number);
-    }
-
-    /// Takes out those of which all is written; whether there were any.
-    pub(super) fn take_learned(&mut self) -> bool {
-        let before = self.all.len();
-        self.all.retain(|piece| piece.stage != Stage::Learned);
-        self.all.len() < before
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -190,7 +213,7 @@ impl Pieces {
         waiting
             .map(|piece| piece.due)
             .min()
-            .filter(|_| !self.is_fetching())
+            .filter(|_| !self.is_under_way())
     }
 
     /// Writes the record.
@@ -211,7 +234,7 @@ impl Pieces {
         }
     }
 
-    fn is_fetching(&self) -> bool {
+    fn is_under_way(&self) -> bool {
         self.all.iter().any(|piece| piece.stage == Stage::UnderWay)
     }
 

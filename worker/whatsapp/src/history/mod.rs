@@ -1,27 +1,35 @@
-//! The history that our phone shares after pairing, as far as we act on it: our name, other names of contacts, tokens, and
-//! the salt. Messages and chats are left where they are.
+//! The history that our phone shares after pairing, and when it is asked for more: our name, other names of contacts, tokens,
+//! and the salt, on which we act; chats, people and messages, which the owner is told of.
 //!
-//! Owns the way of a piece from the notice to what is learned of it. A notice is acknowledged when the record that keeps it
-//! is in a step, and a piece leaves that record in the step that writes the last of what it says; so neither a crash nor a
-//! media host that is away loses it. Believes our phone alone.
+//! Owns the way of a piece from the notice to what is told of it. A notice is acknowledged when the record that keeps it is in
+//! a step. A piece is told a portion at a time, each in one step with how far it is; the next one is read when that is durable;
+//! and the piece leaves the record in the step behind the last of what it says. So neither a crash nor a media host that is
+//! away loses any of it, and none is told twice. Believes our phone alone.
 //!
 //! Facts: docs/PROTOCOL.md, "History".
 
 mod kept;
-mod piece;
+mod progress;
+mod request;
 #[cfg(test)]
 mod tests;
 
 use bytes::Bytes;
 
 pub use self::kept::{MAX_PIECES as MAX_HISTORY_PIECES, MAX_TRIES as MAX_HISTORY_TRIES};
-use self::kept::{Pieces, Place};
-pub(crate) use self::piece::Learned;
+use self::kept::{Mark, Pieces, Place as At};
+pub use self::progress::MAX_TAKEN as MAX_HISTORY_TAKEN;
+use self::progress::Progress;
+pub use self::request::MAX_REQUESTS as MAX_HISTORY_REQUESTS;
+pub(crate) use self::request::Requests as HistoryRequests;
+use crate::event::{Event, HistoryNews, HistoryPiece, HistoryPortion};
 use crate::messages::Content;
 use crate::part::{Context, Download, DownloadError, Downloaded, PartId, Ticket, Tickets};
+use crate::payload::History as Depth;
 use crate::proto::message::{HistorySyncNotification, HistorySyncType};
 use crate::store::RecordKey;
 use crate::time::Timestamp;
+use crate::unpacking::{Extent, Learned, Own, Portion, Unpacked, Unpacking};
 
 /// Largest piece fetched, in bytes, packed.
 pub(crate) const MAX_FILE_BYTES: usize = 16 << 20;
@@ -31,15 +39,44 @@ pub(crate) struct History {
     questions: Tickets<Question>,
     /// Nobody, nearly always.
     pieces: Option<Box<Pieces>>,
+    /// The one that is being taken in.
+    current: Option<Box<Current>>,
     /// What the record says is among them.
     is_read: bool,
+}
+
+/// A piece that is being taken in.
+struct Current {
+    number: u32,
+    mark: Mark,
+    told: HistoryPiece,
+    progress: Progress,
+    stage: Stage,
+}
+
+/// What becomes of a piece next.
+enum Stage {
+    /// Somebody is asked: the store, the media host, or who unpacks it.
+    Asked,
+    /// Its last portion is in the step that gathers.
+    Gathering(Box<Unpacking>),
+    /// That step is being committed.
+    Committing(Box<Unpacking>),
+    /// It is durable: the next portion may be read.
+    Durable(Box<Unpacking>),
+    /// There are no more portions.
+    Told(Box<Unpacking>),
 }
 
 enum Question {
     /// To the store: what earlier connections left.
     Kept,
-    /// To the media host: the file of the piece of this number.
-    File(u32),
+    /// To the store: how far the piece is that begins.
+    Progress,
+    /// To the media host: the file of the piece.
+    File,
+    /// The next portion of the piece.
+    Portion,
 }
 
 impl History {
@@ -48,6 +85,7 @@ impl History {
         Self {
             questions: Tickets::new(part),
             pieces: None,
+            current: None,
             is_read: false,
         }
     }
@@ -63,13 +101,14 @@ impl History {
     pub(crate) fn on_notice(&mut self, cx: &mut Context<'_>, content: &Content) {
         let protocol = content.message.protocol_message.as_ref();
         let notice = protocol.and_then(|protocol| protocol.history_sync_notification.as_ref());
-        if let Some(notice) = notice.filter(|notice| content.is_of_own_phone() && is_of_use(notice)) {
+        let depth = cx.config.history.depth;
+        if let Some(notice) = notice.filter(|notice| content.is_of_own_phone() && is_of_use(notice, depth)) {
             self.take(cx, notice);
         }
     }
 
     fn take(&mut self, cx: &mut Context<'_>, notice: &HistorySyncNotification) {
-        if Place::of(notice).is_none() {
+        if At::of(notice).is_none() {
             return tracing::debug!("a notice of history that names no file is left alone");
         }
         let pieces = self.pieces.get_or_insert_default();
@@ -81,124 +120,236 @@ impl History {
 
     /// The store has answered. [`Self::next`] follows.
     pub(crate) fn on_loaded(&mut self, cx: &mut Context<'_>, ticket: &Ticket, values: Vec<Option<Bytes>>) {
-        if !matches!(self.questions.close(ticket), Some(Question::Kept)) {
-            return;
+        let value = values.into_iter().next().flatten();
+        match self.questions.close(ticket) {
+            Some(Question::Kept) => self.recall(cx, value.as_deref()),
+            Some(Question::Progress) => self.set_out(cx, value.as_deref()),
+            _ => {}
         }
+    }
+
+    fn recall(&mut self, cx: &mut Context<'_>, value: Option<&[u8]>) {
         self.is_read = true;
-        if let Some(value) = values.into_iter().next().flatten() {
+        if let Some(value) = value {
             let pieces = self.pieces.get_or_insert_default();
-            pieces.recall(&value, cx.now);
+            pieces.recall(value, cx.now);
         }
         if let Some(pieces) = &self.pieces {
             pieces.write(cx);
         }
     }
 
-    /// What the next piece says that can be read at once. Call until there is none; then a file is on its way, if one is
-    /// due. [`Self::on_settled`] follows, when all of it is written.
-    pub(crate) fn next(&mut self, cx: &mut Context<'_>) -> Option<Learned> {
-        while let Some(pieces) = self.pieces.as_mut().filter(|_| self.is_read)
-            && let Some(piece) = pieces.begin(cx.now)
-        {
-            let (number, place) = (piece.number, piece.place());
-            match place {
-                Some(Place::File(blob)) => {
-                    let max_bytes = MAX_FILE_BYTES;
-                    let ticket = self.questions.open(Question::File(number));
-                    cx.download(Download { blob, max_bytes }, ticket);
-                    pieces.write(cx);
+    /// Goes on with the piece that is being taken in, or begins with the next one, as far as that is possible now. Answers come
+    /// by [`Self::on_loaded`], [`Self::on_downloaded`] and [`Self::on_unpacked`].
+    pub(crate) fn next(&mut self, cx: &mut Context<'_>) {
+        if let Some(current) = &mut self.current {
+            let mut durable = None;
+            current.stage.turn(|stage| match stage {
+                Stage::Durable(rest) => {
+                    durable = Some(rest);
+                    Stage::Asked
                 }
-                Some(Place::Inline(packed)) => {
-                    let learned = Self::read(pieces, cx, number, &packed);
-                    pieces.write(cx);
-                    if learned.is_some() {
-                        return learned;
-                    }
-                }
-                None => {
-                    pieces.remove(number);
-                    pieces.write(cx);
-                }
+                other => other,
+            });
+            if let Some(rest) = durable {
+                let ticket = self.questions.open(Question::Portion);
+                cx.unpack(rest, ticket);
             }
+            return;
         }
-        None
+        let Some(pieces) = self.pieces.as_mut().filter(|_| self.is_read) else {
+            return;
+        };
+        let Some(piece) = pieces.begin(cx.now) else { return };
+        self.current = Some(Box::new(Current {
+            number: piece.number,
+            mark: piece.mark,
+            told: piece.told(),
+            progress: Progress::default(),
+            stage: Stage::Asked,
+        }));
+        pieces.write(cx);
+        let ticket = self.questions.open(Question::Progress);
+        cx.load(vec![RecordKey::history_progress()], ticket);
+    }
+
+    /// It is known how far the piece is that begins: fetches it, unless all of it was told.
+    fn set_out(&mut self, cx: &mut Context<'_>, value: Option<&[u8]>) {
+        let Some(current) = &mut self.current else { return };
+        current.progress = Progress::read(value);
+        let piece = self
+            .pieces
+            .as_ref()
+            .and_then(|pieces| pieces.find(current.number));
+        let place = piece.and_then(|piece| piece.place());
+        match place.filter(|_| !current.progress.has(&current.mark)) {
+            Some(At::Inline(packed)) => self.unpack(cx, packed),
+            Some(At::File(blob)) => {
+                let max_bytes = MAX_FILE_BYTES;
+                let ticket = self.questions.open(Question::File);
+                cx.download(Download { blob, max_bytes }, ticket);
+            }
+            None => self.let_go(cx, Pieces::remove),
+        }
+    }
+
+    fn unpack(&mut self, cx: &mut Context<'_>, packed: Bytes) {
+        let Some(current) = &self.current else { return };
+        let own = Own {
+            phone: cx.device.jid().map(crate::jid::Jid::to_bare),
+            lid: cx.device.lid().map(crate::jid::Jid::to_bare),
+        };
+        let extent = match cx.config.history.depth {
+            Depth::Off if current.told.request.is_none() => Extent::Names,
+            _ => Extent::All,
+        };
+        let place = current.progress.place(&current.mark);
+        let ticket = self.questions.open(Question::Portion);
+        cx.unpack(Box::new(Unpacking::new(packed, own, extent, place)), ticket);
     }
 
     /// A file has come, or will not. [`Self::next`] follows.
-    pub(crate) fn on_downloaded(
+    pub(crate) fn on_downloaded(&mut self, cx: &mut Context<'_>, ticket: &Ticket, content: Downloaded) {
+        let Some(Question::File) = self.questions.close(ticket) else {
+            return;
+        };
+        match content {
+            Ok(packed) => self.unpack(cx, packed),
+            Err(error) => {
+                tracing::warn!(%error, "a piece of the history could not be fetched");
+                let now = cx.now;
+                self.let_go(cx, |pieces, number| match is_lasting(&error) {
+                    true => pieces.remove(number),
+                    false => pieces.postpone(number, now),
+                });
+            }
+        }
+    }
+
+    /// A portion was read, or can't be. What is learned of it is for other parts. [`Self::next`] follows.
+    pub(crate) fn on_unpacked(
         &mut self,
         cx: &mut Context<'_>,
         ticket: &Ticket,
-        content: Downloaded,
-    ) -> Option<Learned> {
-        let Some(Question::File(number)) = self.questions.close(ticket) else {
+        unpacked: Unpacked,
+    ) -> Option<Box<Learned>> {
+        let (Some(Question::Portion), Some(current)) = (self.questions.close(ticket), &mut self.current)
+        else {
             return None;
         };
-        let pieces = self.pieces.as_mut()?;
-        let learned = match content {
-            Ok(packed) => Self::read(pieces, cx, number, &packed),
+        let Unpacked { rest, portion } = unpacked;
+        let portion = match portion {
+            Ok(Portion::Learned(learned)) => {
+                let ticket = self.questions.open(Question::Portion);
+                cx.unpack(rest, ticket);
+                return Some(learned);
+            }
+            Ok(Portion::End) => {
+                current.stage = Stage::Told(rest);
+                return None;
+            }
+            Ok(Portion::People(chats, contacts)) => HistoryPortion::People { chats, contacts },
+            Ok(Portion::Messages(messages)) => HistoryPortion::Messages(messages),
             Err(error) => {
-                tracing::warn!(%error, "a piece of the history could not be fetched");
-                if is_lasting(&error) {
-                    pieces.remove(number);
-                } else {
-                    pieces.postpone(number, cx.now);
-                }
-                None
+                tracing::warn!(%error, "a piece of the history can't be read");
+                current.tell(cx, HistoryPortion::Refused(error.to_string()));
+                current.progress.finish(cx, current.mark);
+                self.let_go(cx, Pieces::remove);
+                return None;
             }
         };
-        pieces.write(cx);
-        learned
+        current.tell(cx, portion);
+        current.progress.advance(cx, current.mark, rest.place());
+        current.stage = Stage::Gathering(rest);
+        None
     }
 
-    fn read(pieces: &mut Pieces, cx: &Context<'_>, number: u32, packed: &Bytes) -> Option<Learned> {
-        let learned = read(cx, packed);
-        match learned {
-            Some(_) => pieces.learned(number),
-            None => pieces.remove(number),
-        }
-        learned
-    }
-
-    /// All that was learned is in this step or in one before it.
+    /// Whatever was learned is in this step or in one before it. [`Self::next`] follows.
     pub(crate) fn on_settled(&mut self, cx: &mut Context<'_>) {
-        let Some(pieces) = &mut self.pieces else { return };
-        if pieces.take_learned() {
-            pieces.write(cx);
-        }
+        let Some(current) = &mut self.current else { return };
+        let Stage::Told(rest) = &current.stage else { return };
+        let counts = rest.place().counts();
+        current.tell(cx, HistoryPortion::Taken(counts));
+        current.progress.finish(cx, current.mark);
+        self.let_go(cx, Pieces::remove);
+    }
+
+    /// The piece that was being taken in is so no more.
+    fn let_go(&mut self, cx: &mut Context<'_>, how: impl FnOnce(&mut Pieces, u32)) {
+        let (Some(current), Some(pieces)) = (self.current.take(), &mut self.pieces) else {
+            return;
+        };
+        how(pieces, current.number);
+        pieces.write(cx);
         if pieces.is_empty() {
             self.pieces = None;
         }
     }
 
+    /// A step was taken.
+    pub(crate) fn on_step_taken(&mut self) {
+        if let Some(current) = &mut self.current {
+            current.stage.turn(|stage| match stage {
+                Stage::Gathering(rest) => Stage::Committing(rest),
+                other => other,
+            });
+        }
+    }
+
+    /// It is durable. [`Self::next`] follows, when [`Self::deadline`] says so.
+    pub(crate) fn on_committed(&mut self) {
+        if let Some(current) = &mut self.current {
+            current.stage.turn(|stage| match stage {
+                Stage::Committing(rest) => Stage::Durable(rest),
+                other => other,
+            });
+        }
+    }
+
+    /// Whether a piece is in memory, or about to be.
+    pub(crate) fn is_taking_in(&self) -> bool {
+        self.current.is_some()
+    }
+
     /// When to call [`Self::next`].
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
-        self.pieces.as_ref().filter(|_| self.is_read)?.deadline()
+        match &self.current {
+            Some(current) => matches!(current.stage, Stage::Durable(_)).then_some(Timestamp::EPOCH),
+            None => self.pieces.as_ref().filter(|_| self.is_read)?.deadline(),
+        }
     }
 }
 
-/// Whether a piece of this type may say something that we act on. Most of the history is messages.
-fn is_of_use(notice: &HistorySyncNotification) -> bool {
-    matches!(
-        notice.sync_type(),
+impl Current {
+    fn tell(&self, cx: &mut Context<'_>, portion: HistoryPortion) {
+        if cx.config.history.depth == Depth::Off && self.told.request.is_none() {
+            return;
+        }
+        let piece = self.told.clone();
+        cx.emit(Event::History(Box::new(HistoryNews { piece, portion })));
+    }
+}
+
+impl Stage {
+    fn turn(&mut self, next: impl FnOnce(Self) -> Self) {
+        *self = next(std::mem::replace(self, Self::Asked));
+    }
+}
+
+/// Whether a piece of this type may say something that is wanted.
+fn is_of_use(notice: &HistorySyncNotification, depth: Depth) -> bool {
+    match notice.sync_type() {
         HistorySyncType::InitialBootstrap
-            | HistorySyncType::Recent
-            | HistorySyncType::PushName
-            | HistorySyncType::NonBlockingData
-    )
+        | HistorySyncType::Recent
+        | HistorySyncType::PushName
+        | HistorySyncType::NonBlockingData
+        | HistorySyncType::OnDemand => true,
+        HistorySyncType::Full => depth == Depth::Full,
+        _ => false,
+    }
 }
 
 /// Whether another try would end the same way.
 fn is_lasting(error: &DownloadError) -> bool {
     matches!(error, DownloadError::Expired | DownloadError::TooLarge)
-}
-
-fn read(cx: &Context<'_>, packed: &Bytes) -> Option<Learned> {
-    match piece::read(cx.device, packed) {
-        Ok(learned) => Some(learned),
-        Err(error) => {
-            tracing::warn!(%error, bytes = packed.len(), "a piece of the history can't be read");
-            None
-        }
-    }
 }

@@ -1,4 +1,4 @@
-//! Pieces that another client made, and pieces that nobody should have.
+//! Notices, and how far the pieces are that they name.
 
 use std::io::Write as _;
 
@@ -7,126 +7,12 @@ use prost::Message as _;
 
 use super::*;
 use crate::part::testing::Lender;
-use crate::proto::{Conversation, HistorySync, PhoneNumberToLidMapping, Pushname};
-use crate::testing::{bytes, state_vector};
-use crate::time::Timestamp;
+use crate::proto::{Conversation, HistorySync, HistorySyncMsg, Message, MessageKey, WebMessageInfo};
 
-fn packed(bytes: &[u8]) -> Bytes {
+fn packed(history: &HistorySync) -> Bytes {
     let mut packed = ZlibEncoder::new(Vec::new(), Compression::fast());
-    packed.write_all(bytes).unwrap();
+    packed.write_all(&history.encode_to_vec()).unwrap();
     packed.finish().unwrap().into()
-}
-
-fn learned(history: &HistorySync) -> Learned {
-    let mut lender = Lender::new();
-    lender.pair();
-    read(&lender.context(), &packed(&history.encode_to_vec())).unwrap()
-}
-
-#[test]
-fn the_history_of_another_client_is_read() {
-    let case = state_vector("history_sync");
-    let inline = Bytes::from(bytes(&case["inline_zlib"]));
-    let learned = read(&Lender::new().context(), &inline).unwrap();
-    let names: Vec<_> = learned
-        .names
-        .iter()
-        .map(|(a, b)| (a.to_string(), b.to_string()))
-        .collect();
-    assert_eq!(
-        names,
-        [(
-            "5511999999999@s.whatsapp.net".to_owned(),
-            "100000000000001@lid".to_owned()
-        )]
-    );
-    assert!(learned.tokens.is_empty() && learned.salt.is_none() && learned.own_name.is_none());
-}
-
-#[test]
-fn names_tokens_and_salt_are_taken_and_odd_ones_are_not() {
-    let chat = |id: &str, lid: Option<&str>, token: Option<&'static [u8]>, at, by_us| Conversation {
-        id: Some(id.to_owned()),
-        lid_jid: lid.map(str::to_owned),
-        tc_token: token.map(Bytes::from_static),
-        tc_token_timestamp: at,
-        tc_token_sender_timestamp: by_us,
-        ..Conversation::default()
-    };
-    let name = |id: &str, name: &str| Pushname {
-        id: Some(id.to_owned()),
-        pushname: Some(name.to_owned()),
-    };
-    let pair = |phone: &str, lid: &str| PhoneNumberToLidMapping {
-        pn_jid: Some(phone.to_owned()),
-        lid_jid: Some(lid.to_owned()),
-    };
-    let learned = learned(&HistorySync {
-        conversations: vec![
-            chat(
-                "15550002@s.whatsapp.net",
-                Some("102@lid"),
-                Some(b"token"),
-                Some(7),
-                None,
-            ),
-            chat("103@lid", None, None, None, Some(9)),
-            chat("104@lid", None, Some(b"token"), None, None),
-            chat("105@lid", None, Some(b""), Some(7), Some(0)),
-            chat("1-2@g.us", None, Some(b"token"), Some(7), None),
-            chat("rubbish", None, Some(b"token"), Some(7), None),
-        ],
-        pushnames: vec![
-            name("15550002@s.whatsapp.net", "Bea"),
-            name("15551230001@s.whatsapp.net", "Ann"),
-        ],
-        phone_number_to_lid_mappings: vec![
-            pair("15550002@s.whatsapp.net", "102@lid"),
-            pair("102@lid", "15550002@s.whatsapp.net"),
-            pair("", "@@"),
-        ],
-        nct_salt: Some(Bytes::from_static(b"salt")),
-        ..HistorySync::default()
-    });
-    assert_eq!(learned.own_name.as_deref(), Some("Ann"));
-    assert_eq!(learned.salt.as_deref(), Some(&b"salt"[..]));
-    assert_eq!(learned.names.len(), 1);
-    let tokens: Vec<_> = learned
-        .tokens
-        .iter()
-        .map(|given| {
-            (
-                given.owner.to_string(),
-                given.token.as_deref(),
-                given.issued_to_us,
-                given.issued_by_us,
-            )
-        })
-        .collect();
-    let at = Timestamp::from_secs;
-    assert_eq!(
-        tokens,
-        [
-            ("102@lid".to_owned(), Some(&b"token"[..]), at(7), None),
-            ("103@lid".to_owned(), None, at(0), Some(at(9))),
-        ]
-    );
-}
-
-#[test]
-fn what_is_no_history_teaches_nothing() {
-    let lender = &mut Lender::new();
-    for odd in [Bytes::new(), Bytes::from_static(b"rubbish"), packed(b"\xff\xff")] {
-        assert!(read(&lender.context(), &odd).is_none());
-    }
-}
-
-#[test]
-fn a_piece_that_inflates_without_end_is_refused() {
-    let lender = &mut Lender::new();
-    let bomb = packed(&vec![0; (64 << 20) + 1]);
-    assert!(bomb.len() < 1 << 20);
-    assert!(read(&lender.context(), &bomb).is_none());
 }
 
 fn in_a_file(n: u8) -> HistorySyncNotification {
@@ -141,177 +27,357 @@ fn in_a_file(n: u8) -> HistorySyncNotification {
     }
 }
 
+fn inline(history: &HistorySync) -> HistorySyncNotification {
+    HistorySyncNotification {
+        sync_type: Some(HistorySyncType::InitialBootstrap.into()),
+        initial_hist_bootstrap_inline_payload: Some(packed(history)),
+        chunk_order: Some(1),
+        progress: Some(100),
+        ..HistorySyncNotification::default()
+    }
+}
+
 fn salted() -> Bytes {
-    let history = HistorySync {
+    packed(&HistorySync {
         nct_salt: Some(Bytes::from_static(b"salt")),
         ..HistorySync::default()
+    })
+}
+
+/// A chat with so many messages.
+fn chat(messages: u64) -> HistorySync {
+    let message = |n: u64| HistorySyncMsg {
+        message: Some(WebMessageInfo {
+            key: Some(MessageKey {
+                id: Some(format!("3EB0{n:06}")),
+                from_me: Some(false),
+                ..MessageKey::default()
+            }),
+            message: Some(Message {
+                conversation: Some(format!("message {n}")),
+                ..Message::default()
+            }),
+            message_timestamp: Some(1_000 + n),
+            ..WebMessageInfo::default()
+        }),
+        msg_order_id: None,
     };
-    packed(&history.encode_to_vec())
-}
-
-/// A connection whose store has this of earlier ones.
-fn started(lender: &mut Lender, kept: Option<Bytes>) -> History {
-    let mut history = History::new(PartId::new(7));
-    history.start(&mut lender.context());
-    assert_eq!(lender.take_load(), [RecordKey::history_pieces()]);
-    for (ticket, values) in lender.answers(vec![kept]) {
-        history.on_loaded(&mut lender.context(), &ticket, values);
+    HistorySync {
+        conversations: vec![Conversation {
+            id: Some("15550002@s.whatsapp.net".into()),
+            messages: (0..messages).rev().map(message).collect(),
+            ..Conversation::default()
+        }],
+        ..HistorySync::default()
     }
-    history
 }
 
-fn name(history: &mut History, lender: &mut Lender, notice: &HistorySyncNotification) {
-    history.take(&mut lender.context(), notice);
-    assert!(history.next(&mut lender.context()).is_none());
+/// What a store holds of the history.
+#[derive(Clone, Default)]
+struct Store {
+    pieces: Option<Bytes>,
+    progress: Option<Bytes>,
 }
 
-/// What was written of the record: nothing, that it is gone, or its value.
-fn written(lender: &mut Lender) -> Option<Option<Bytes>> {
-    let changes = lender.take_changes();
-    changes
-        .get(&RecordKey::history_pieces())
-        .map(|value| value.cloned())
+/// A connection, and what it has written.
+struct Bench {
+    lender: Lender,
+    history: History,
+    store: Store,
+    /// How many messages were told, and how often a piece was taken in, of what is durable.
+    told: (usize, usize),
+    learned: Vec<Learned>,
+}
+
+impl Bench {
+    fn new(store: Store) -> Self {
+        Self::with(store, |_| {})
+    }
+
+    fn with(store: Store, set: impl FnOnce(&mut Lender)) -> Self {
+        let mut lender = Lender::new();
+        lender.pair();
+        set(&mut lender);
+        let mut history = History::new(PartId::new(7));
+        history.start(&mut lender.context());
+        assert_eq!(lender.take_load(), [RecordKey::history_pieces()]);
+        for (ticket, values) in lender.answers(vec![store.pieces.clone()]) {
+            history.on_loaded(&mut lender.context(), &ticket, values);
+        }
+        Self {
+            lender,
+            history,
+            store,
+            told: (0, 0),
+            learned: Vec::new(),
+        }
+    }
+
+    fn name(&mut self, notice: &HistorySyncNotification) {
+        self.history.take(&mut self.lender.context(), notice);
+        self.go_on();
+    }
+
+    fn go_on(&mut self) {
+        self.history.next(&mut self.lender.context());
+        let load = self.lender.take_load();
+        if load.is_empty() {
+            return;
+        }
+        assert_eq!(load, [RecordKey::history_progress()]);
+        self.commit();
+        for (ticket, values) in self.lender.answers(vec![self.store.progress.clone()]) {
+            self.history
+                .on_loaded(&mut self.lender.context(), &ticket, values);
+        }
+        self.go_on();
+    }
+
+    /// Makes durable what has gathered.
+    fn commit(&mut self) {
+        let changes = self.lender.take_changes();
+        let keep = |key: &RecordKey, to: &mut Option<Bytes>| {
+            if let Some(value) = changes.get(key) {
+                *to = value.cloned();
+            }
+        };
+        keep(&RecordKey::history_pieces(), &mut self.store.pieces);
+        keep(&RecordKey::history_progress(), &mut self.store.progress);
+        for event in self.lender.take_events() {
+            let Event::History(news) = event else { continue };
+            match news.portion {
+                HistoryPortion::Messages(messages) => self.told.0 += messages.len(),
+                HistoryPortion::Taken(_) | HistoryPortion::Refused(_) => self.told.1 += 1,
+                HistoryPortion::People { .. } => {}
+            }
+        }
+        self.history.on_step_taken();
+        self.history.on_committed();
+    }
+
+    /// Reads the next portion, if one is to be read.
+    fn unpack(&mut self) -> bool {
+        let Some((ticket, unpacking)) = self.lender.take_unpacking() else {
+            return false;
+        };
+        let cx = &mut self.lender.context();
+        let learned = self.history.on_unpacked(cx, &ticket, unpacking.next());
+        self.learned.extend(learned.map(|learned| *learned));
+        true
+    }
+
+    /// Takes in all there is.
+    fn finish(&mut self) {
+        loop {
+            while self.unpack() {}
+            self.history.on_settled(&mut self.lender.context());
+            self.commit();
+            self.go_on();
+            if !self.history.is_taking_in() {
+                return;
+            }
+        }
+    }
 }
 
 #[test]
 fn a_piece_in_a_file_is_fetched_and_only_where_it_may_be_of_use() {
-    let mut lender = Lender::new();
-    lender.pair();
-    let mut history = started(&mut lender, None);
-    assert!(!lender.has_changes(), "an ordinary login writes nothing");
+    let mut bench = Bench::new(Store::default());
+    assert!(!bench.lender.has_changes(), "an ordinary login writes nothing");
     let nowhere = HistorySyncNotification {
         direct_path: None,
         ..in_a_file(1)
     };
-    name(&mut history, &mut lender, &nowhere);
-    assert!(lender.take_download().is_none() && !lender.has_changes());
-    name(&mut history, &mut lender, &in_a_file(1));
-    let (ticket, download) = lender.take_download().unwrap();
+    bench.name(&nowhere);
+    assert!(bench.lender.take_download().is_none() && !bench.lender.has_changes());
+    bench.name(&in_a_file(1));
+    let (ticket, download) = bench.lender.take_download().unwrap();
     assert_eq!(
         (download.blob.path.as_str(), download.max_bytes),
         ("/media/1", MAX_FILE_BYTES)
     );
-    assert!(written(&mut lender).flatten().is_some());
-    let learned = history.on_downloaded(&mut lender.context(), &ticket, Ok(salted()));
-    assert_eq!(learned.unwrap().salt.as_deref(), Some(&b"salt"[..]));
-    assert!(written(&mut lender).flatten().is_some(), "not all is written yet");
-    history.on_settled(&mut lender.context());
-    assert_eq!(written(&mut lender), Some(None));
-    assert_eq!(history.deadline(), None);
-    let full = HistorySyncNotification {
-        sync_type: Some(HistorySyncType::Full.into()),
-        ..in_a_file(1)
-    };
-    assert!(!is_of_use(&full));
+    assert!(bench.store.pieces.is_some(), "kept before it is fetched");
+    let cx = &mut bench.lender.context();
+    bench.history.on_downloaded(cx, &ticket, Ok(salted()));
+    bench.finish();
+    assert_eq!(bench.learned[0].salt.as_deref(), Some(&b"salt"[..]));
+    assert_eq!(bench.store.pieces, None);
+    assert_eq!(bench.history.deadline(), None);
+    for (depth, is_wanted) in [(Depth::Recent, false), (Depth::Full, true)] {
+        let full = HistorySyncNotification {
+            sync_type: Some(HistorySyncType::Full.into()),
+            ..in_a_file(1)
+        };
+        assert_eq!(is_of_use(&full, depth), is_wanted);
+    }
 }
 
 #[test]
 fn what_can_t_be_fetched_is_tried_again_later_and_later_and_given_up_in_the_end() {
-    let mut lender = Lender::new();
-    lender.pair();
-    let mut history = started(&mut lender, None);
-    name(&mut history, &mut lender, &in_a_file(1));
-    let (mut kept, mut waits) = (None, Vec::new());
+    let mut bench = Bench::new(Store::default());
+    bench.name(&in_a_file(1));
+    let mut waits = Vec::new();
     for _ in 1..MAX_HISTORY_TRIES {
-        let (ticket, _) = lender.take_download().expect("a try");
+        let (ticket, _) = bench.lender.take_download().expect("a try");
         let away = DownloadError::Unreachable("away".into());
-        assert!(
-            history
-                .on_downloaded(&mut lender.context(), &ticket, Err(away))
-                .is_none()
-        );
-        assert!(history.next(&mut lender.context()).is_none());
-        assert!(lender.take_download().is_none(), "not at once");
-        kept = written(&mut lender).flatten();
-        let due = history.deadline().expect("a time");
-        waits.push(due.since(lender.now).as_secs());
-        lender.now = due;
-        assert!(history.next(&mut lender.context()).is_none());
+        let cx = &mut bench.lender.context();
+        bench.history.on_downloaded(cx, &ticket, Err(away));
+        bench.go_on();
+        assert!(bench.lender.take_download().is_none(), "not at once");
+        bench.commit();
+        let due = bench.history.deadline().expect("a time");
+        waits.push(due.since(bench.lender.now).as_secs());
+        bench.lender.now = due;
+        // What was tried counts over restarts, too.
+        let now = bench.lender.now;
+        bench = Bench::with(bench.store, |lender| lender.now = now);
+        bench.go_on();
     }
     assert_eq!((waits[0], waits[1], waits.last()), (2, 4, Some(&3600)));
-    let (ticket, _) = lender.take_download().expect("the last try");
-    history.on_downloaded(&mut lender.context(), &ticket, Err(DownloadError::TimedOut));
-    assert_eq!(written(&mut lender), Some(None));
-    assert_eq!(history.deadline(), None);
-    // What was tried counts over restarts, too.
-    let mut history = started(&mut lender, kept);
-    lender.now = history.deadline().expect("a time").max(lender.now);
-    assert!(history.next(&mut lender.context()).is_none());
-    let (ticket, _) = lender.take_download().expect("the last try");
-    history.on_downloaded(&mut lender.context(), &ticket, Err(DownloadError::TimedOut));
-    assert_eq!(written(&mut lender), Some(None));
+    let (ticket, _) = bench.lender.take_download().expect("the last try");
+    let cx = &mut bench.lender.context();
+    bench
+        .history
+        .on_downloaded(cx, &ticket, Err(DownloadError::TimedOut));
+    bench.commit();
+    assert_eq!((bench.store.pieces, bench.history.deadline()), (None, None));
 }
 
 #[test]
 fn a_file_that_is_gone_is_not_asked_for_again() {
-    let mut lender = Lender::new();
-    lender.pair();
-    let mut history = started(&mut lender, None);
-    name(&mut history, &mut lender, &in_a_file(1));
-    let (ticket, _) = lender.take_download().unwrap();
-    history.on_downloaded(&mut lender.context(), &ticket, Err(DownloadError::Expired));
-    assert_eq!(written(&mut lender), Some(None));
+    let mut bench = Bench::new(Store::default());
+    bench.name(&in_a_file(1));
+    let (ticket, _) = bench.lender.take_download().unwrap();
+    let cx = &mut bench.lender.context();
+    bench
+        .history
+        .on_downloaded(cx, &ticket, Err(DownloadError::Expired));
+    bench.commit();
+    assert_eq!(bench.store.pieces, None);
 }
 
 #[test]
-fn a_piece_that_was_named_before_a_restart_is_fetched_after_it() {
-    let mut lender = Lender::new();
-    lender.pair();
-    let mut history = started(&mut lender, None);
-    name(&mut history, &mut lender, &in_a_file(1));
-    name(&mut history, &mut lender, &in_a_file(2));
-    name(&mut history, &mut lender, &in_a_file(1));
-    let kept = written(&mut lender).flatten();
-    drop(lender);
-    let mut lender = Lender::new();
-    lender.pair();
-    let mut history = started(&mut lender, kept);
-    lender.now = lender.now + std::time::Duration::from_secs(2);
-    let mut paths = Vec::new();
-    while history.next(&mut lender.context()).is_none()
-        && let Some((ticket, download)) = lender.take_download()
-    {
-        paths.push(download.blob.path);
-        let learned = history.on_downloaded(&mut lender.context(), &ticket, Ok(salted()));
-        assert!(learned.is_some());
+fn pieces_that_were_named_before_a_restart_are_fetched_after_it_one_after_the_other() {
+    let mut bench = Bench::new(Store::default());
+    for n in [1, 2, 1] {
+        bench.name(&in_a_file(n));
     }
-    paths.sort_unstable();
-    assert_eq!(paths, ["/media/1", "/media/2"], "one after the other, each once");
-    history.on_settled(&mut lender.context());
-    assert_eq!(written(&mut lender), Some(None));
+    bench.commit();
+    let mut bench = Bench::with(bench.store, |lender| {
+        lender.now = lender.now + std::time::Duration::from_secs(2);
+    });
+    bench.go_on();
+    let mut paths = Vec::new();
+    while let Some((ticket, download)) = bench.lender.take_download() {
+        paths.push(download.blob.path);
+        let cx = &mut bench.lender.context();
+        bench.history.on_downloaded(cx, &ticket, Ok(salted()));
+        bench.unpack();
+        bench.unpack();
+        bench.history.on_settled(&mut bench.lender.context());
+        bench.commit();
+        bench.go_on();
+    }
+    assert_eq!(paths, ["/media/1", "/media/2"], "each once");
+    assert_eq!(bench.store.pieces, None);
+}
+
+/// The promise: each message once, whenever the process ends, and the notice is kept until the last of them is told.
+#[test]
+fn a_piece_goes_on_where_it_was_when_the_process_ended() {
+    const MESSAGES: usize = 1_050;
+    for kill_after in 0..9 {
+        let mut bench = Bench::new(Store::default());
+        bench.name(&inline(&chat(MESSAGES as u64)));
+        for _ in 0..kill_after {
+            bench.unpack();
+            bench.commit();
+            bench.go_on();
+        }
+        // Read, and not durable.
+        bench.unpack();
+        let (before, store) = (bench.told.0, bench.store);
+        assert!(store.pieces.is_some());
+        let mut bench = Bench::with(store, |lender| {
+            lender.now = lender.now + std::time::Duration::from_secs(10);
+        });
+        bench.go_on();
+        bench.finish();
+        assert_eq!(bench.told.0 + before, MESSAGES, "killed after {kill_after}");
+        assert_eq!((bench.told.1, bench.store.pieces), (1, None));
+    }
 }
 
 #[test]
-fn what_a_notice_brings_along_is_kept_until_it_is_written() {
-    let mut lender = Lender::new();
-    lender.pair();
-    let mut history = started(&mut lender, None);
-    let inline = HistorySyncNotification {
-        sync_type: Some(HistorySyncType::InitialBootstrap.into()),
-        initial_hist_bootstrap_inline_payload: Some(salted()),
-        ..HistorySyncNotification::default()
+fn a_portion_is_read_when_the_one_before_is_durable() {
+    let mut bench = Bench::new(Store::default());
+    bench.name(&inline(&chat(500)));
+    assert!(bench.unpack() && bench.unpack(), "names, then people");
+    for _ in 0..3 {
+        bench.go_on();
+        assert!(!bench.unpack(), "not durable yet");
+    }
+    bench.history.on_committed();
+    bench.go_on();
+    assert!(!bench.unpack(), "that was the step before");
+    bench.commit();
+    assert_eq!(bench.history.deadline(), Some(Timestamp::EPOCH), "at once");
+    bench.go_on();
+    assert!(bench.unpack());
+}
+
+#[test]
+fn a_piece_that_comes_twice_is_told_once() {
+    let mut bench = Bench::new(Store::default());
+    bench.name(&inline(&chat(10)));
+    bench.finish();
+    assert_eq!(bench.told, (10, 1));
+    bench.name(&inline(&chat(10)));
+    bench.finish();
+    assert_eq!((bench.told, bench.store.pieces.as_ref()), ((10, 1), None));
+    let mut bench = Bench::new(bench.store);
+    bench.name(&inline(&chat(10)));
+    bench.finish();
+    assert_eq!(bench.told, (0, 0), "nor after a restart");
+    bench.name(&inline(&chat(11)));
+    bench.finish();
+    assert_eq!(bench.told, (11, 1), "another one is");
+}
+
+#[test]
+fn where_no_history_is_wanted_only_names_and_tokens_are_read() {
+    let mut bench = Bench::with(Store::default(), |lender| lender.set_history(Depth::Off));
+    let mut piece = chat(10);
+    piece.nct_salt = Some(Bytes::from_static(b"salt"));
+    bench.name(&inline(&piece));
+    bench.finish();
+    assert_eq!((bench.told, bench.learned.len()), ((0, 0), 1));
+    assert!(bench.learned[0].salt.is_some() && bench.store.pieces.is_none());
+}
+
+#[test]
+fn what_is_no_history_is_said_to_be_none_and_harms_nothing() {
+    let mut bench = Bench::new(Store::default());
+    let rubbish = HistorySyncNotification {
+        initial_hist_bootstrap_inline_payload: Some(Bytes::from_static(b"rubbish")),
+        ..inline(&chat(1))
     };
-    history.take(&mut lender.context(), &inline);
-    assert!(history.next(&mut lender.context()).is_some());
-    let kept = written(&mut lender).flatten();
-    assert!(kept.is_some());
-    history.on_settled(&mut lender.context());
-    assert_eq!(written(&mut lender), Some(None));
-    // Cut off between the two.
-    let mut history = started(&mut lender, kept);
-    lender.now = history.deadline().expect("a time");
-    assert!(history.next(&mut lender.context()).is_some());
+    bench.name(&rubbish);
+    bench.finish();
+    assert_eq!((bench.told, bench.store.pieces.as_ref()), ((0, 1), None));
+    bench.name(&inline(&chat(3)));
+    bench.finish();
+    assert_eq!(bench.told, (3, 2));
 }
 
 #[test]
 fn so_many_pieces_are_kept_and_no_more() {
-    let mut lender = Lender::new();
-    lender.pair();
-    let mut history = started(&mut lender, None);
+    let mut bench = Bench::new(Store::default());
     let mut last = 0;
     for n in 0..MAX_HISTORY_PIECES as u8 + 3 {
-        name(&mut history, &mut lender, &in_a_file(100 + n));
-        let size = written(&mut lender).flatten().expect("a record").len();
+        bench.name(&in_a_file(100 + n));
+        bench.commit();
+        let size = bench.store.pieces.as_ref().expect("a record").len();
         assert_eq!(size > last, usize::from(n) < MAX_HISTORY_PIECES, "{n}");
         last = size;
     }

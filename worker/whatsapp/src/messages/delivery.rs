@@ -102,6 +102,17 @@ pub(super) fn chat_of(stanza: &Received, destination: Option<&Jid>) -> Jid {
 }
 
 impl Content {
+    /// Whether somebody says what only our own devices may say, or of it what only our phone may.
+    pub(crate) fn is_forged(&self) -> bool {
+        match self.meaning {
+            Meaning::Owner | Meaning::SenderKey | Meaning::Nothing => false,
+            Meaning::Peer => !self.from_me,
+            Meaning::AppStateKeys | Meaning::HistoryNotice | Meaning::LidMappings | Meaning::PhoneAnswer => {
+                !self.is_of_own_phone()
+            }
+        }
+    }
+
     /// Whether our own phone sent it. Of keys, history and the like, nobody else is believed, not even another device of
     /// ours.
     pub(crate) fn is_of_own_phone(&self) -> bool {

@@ -9,6 +9,7 @@ use std::collections::{HashMap, VecDeque};
 
 use smallvec::SmallVec;
 
+use super::channels;
 use super::delivery::Content;
 use super::placeholders::{Lacking, Placeholders};
 use super::question::{Question, Questions};
@@ -16,11 +17,12 @@ use super::retries::Retries;
 use crate::binary::Node;
 use crate::command::Presence;
 use crate::e2e::{Directory, E2e, Peer, is_own, phone_of};
+use crate::event::{Event, Misbehaviour};
 use crate::jid::{Jid, Server};
 use crate::part::Context;
 use crate::signal::session::{DecryptError, PreKeyMessage, PreKeys};
 use crate::signal::{Address, PreKey, PreKeyId, SignedPreKey, SignedPreKeyId};
-use crate::stanza::ack::{Nack, ack_for, message_ack};
+use crate::stanza::ack::{Nack, message_ack};
 use crate::stanza::message::{Absence, Enc, EncKind, Received};
 use crate::stanza::receipt::RetryReason;
 use crate::store::RecordKey;
@@ -91,17 +93,19 @@ impl Inbox {
         self.waiting.len() >= MAX_WAITING
     }
 
-    /// Takes a stanza. One that can't be told whom it is from is refused for good. What channels publish is not encrypted,
-    /// and not for us.
+    /// Takes a stanza. One that can't be told whom it is from is refused for good. What channels publish is not encrypted.
     pub(super) fn push(&mut self, cx: &mut Context<'_>, directory: &mut Directory, mut node: Node) {
         let server = node.attr_jid("from").map(|from| from.server());
         if server == Some(Server::Newsletter) {
-            return cx.send(ack_for(&node));
+            return channels::take(cx, &node);
         }
         let mut stanza = match Received::parse(&node) {
             Ok(stanza) => stanza,
             Err(error) => {
                 tracing::debug!(%error, "message refused");
+                cx.emit(Event::Misbehaved {
+                    how: Misbehaviour::Malformed,
+                });
                 let refusal = Some(Nack::Parsing).filter(|_| server != Some(Server::Broadcast));
                 return cx.send(message_ack(&node, cx.device.jid(), refusal));
             }

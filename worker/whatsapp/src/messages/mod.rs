@@ -3,6 +3,7 @@
 //! Owns the sends under way, the incoming pipeline, receipts, and retries both ways. Encrypts and decrypts by
 //! [`E2e`]; does not know sockets, Noise or login.
 
+mod channels;
 mod delivery;
 mod inbox;
 mod known_contacts;

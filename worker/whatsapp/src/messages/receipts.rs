@@ -113,11 +113,13 @@ impl Status {
         } = self.receipt;
         for entry in entries {
             let reader = entry.user.or_else(|| participant.clone());
+            let from = reader.unwrap_or_else(|| from.clone());
             cx.emit(Event::Receipt(Receipt {
                 ids: entry.ids,
                 chat: self.chat.clone(),
                 other: other.clone(),
-                from: reader.unwrap_or_else(|| from.clone()),
+                from_other: e2e.directory.other_name(&from),
+                from,
                 kind: self.kind,
                 timestamp: entry.timestamp,
             }));

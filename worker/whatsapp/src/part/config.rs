@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::{
     command::Presence,
-    payload::{History, Profile},
+    payload::{History, HistoryWish, Profile},
     proxy::Proxy,
     signal::curve::PublicKey,
     version::ClientVersion,
@@ -49,6 +49,8 @@ pub struct Config {
     /// was given, comes back with that number
     /// ([`SendError::Renumbered`](crate::event::SendError::Renumbered)); else it goes there by itself.
     pub tells_renumbered: bool,
+    /// How much of the past our phone is asked for when we are linked, and the owner is told of.
+    pub history: HistoryWish,
     /// Bounds on sizes and counts.
     pub limits: Limits,
     /// How long each thing may take.
@@ -138,18 +140,19 @@ impl Config {
             os: "Mac OS".to_owned(),
             presence: Some(Presence::Unavailable),
             tells_renumbered: false,
+            history: HistoryWish::from(History::Recent),
             limits: Limits::default(),
             timing: Timing::default(),
         }
     }
 
-    /// How a device of these settings presents itself, with recent history.
+    /// How a device of these settings presents itself.
     pub(crate) fn profile(&self) -> Profile {
         Profile {
             version: self.version,
             browser: self.browser.clone(),
             os: self.os.clone(),
-            history: History::Recent,
+            history: self.history,
         }
     }
 }

@@ -15,6 +15,7 @@ use super::{
     listing::{Listing, Listings},
     step::Gathering,
     tickets::{Loads, Ticket},
+    unpackings::Unpackings,
 };
 use crate::{
     binary::Node,
@@ -23,6 +24,7 @@ use crate::{
     reason::CloseReason,
     store::{Changes, RecordKey},
     time::Timestamp,
+    unpacking::Unpacking,
 };
 
 /// Access to the world for the length of one input.
@@ -46,6 +48,7 @@ pub(crate) struct Effects {
     pub(crate) loads: Loads,
     pub(crate) listings: Listings,
     pub(crate) downloads: Downloads,
+    pub(crate) unpackings: Unpackings,
 }
 
 impl Effects {
@@ -57,6 +60,7 @@ impl Effects {
             loads: Loads::default(),
             listings: Listings::default(),
             downloads: Downloads::default(),
+            unpackings: Unpackings::default(),
         }
     }
 }
@@ -86,6 +90,11 @@ impl Context<'_> {
         self.effects.gathering.events.push(event);
     }
 
+    /// What the owner is told with the commit of this step, so far.
+    pub(crate) fn events_mut(&mut self) -> &mut [Event] {
+        &mut self.effects.gathering.events
+    }
+
     /// The state changes of this step.
     pub(crate) fn changes(&mut self) -> &mut Changes {
         &mut self.effects.gathering.changes
@@ -110,6 +119,11 @@ impl Context<'_> {
     /// Wants a file of the media host. `ticket` comes back with what it says, checked, or with why there is none.
     pub(crate) fn download(&mut self, download: Download, ticket: Ticket) {
         self.effects.downloads.ask(download, ticket);
+    }
+
+    /// Has a piece of the history read on, beside everything else; one at a time. `ticket` comes back with a portion.
+    pub(crate) fn unpack(&mut self, unpacking: Box<Unpacking>, ticket: Ticket) {
+        self.effects.unpackings.ask(unpacking, ticket);
     }
 
     /// Ends the connection after the frames of this step. The first reason given holds.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::tickets::Ticket;
-use crate::media::BlobRef;
+use crate::media::{BlobRef, MediaKind};
 use crate::time::Timestamp;
 
 /// A file that a part wants: checked and decrypted by whoever fetches it.
@@ -25,6 +25,14 @@ pub struct Fetch {
     pub file: Download,
     /// The addresses of the media hosts, without a path, in the order to try.
     pub hosts: Arc<[String]>,
+}
+
+impl Fetch {
+    /// Whether it is a piece of the history.
+    #[must_use]
+    pub fn is_of_history(&self) -> bool {
+        self.file.blob.kind == MediaKind::History
+    }
 }
 
 /// Why there is no file.
@@ -135,7 +143,7 @@ const MAX_WANTED: usize = 64;
 mod tests {
     use super::super::tickets::{PartId, Tickets};
     use super::*;
-    use crate::media::{MediaKey, MediaKind};
+    use crate::media::MediaKey;
 
     fn download(path: &str) -> Download {
         let blob = BlobRef {

@@ -18,6 +18,7 @@ mod step;
 #[cfg(test)]
 pub(crate) mod testing;
 mod tickets;
+mod unpackings;
 
 pub(crate) use self::cache::Cache;
 pub use self::config::{

@@ -16,8 +16,10 @@ use crate::{
     binary::Node,
     device::{Account, Credentials, Device},
     event::Event,
+    payload::History,
     store::{Changes, RecordKey},
     time::Timestamp,
+    unpacking::Unpacking,
     version::ClientVersion,
 };
 
@@ -52,6 +54,11 @@ impl Lender {
             config: &self.config,
             effects: &mut self.effects,
         }
+    }
+
+    /// How much of the past is wanted.
+    pub(crate) fn set_history(&mut self, depth: History) {
+        self.config.history.depth = depth;
     }
 
     /// Makes the device one of an account.
@@ -102,6 +109,13 @@ impl Lender {
         downloads.set_hosts(Vec::new(), self.now + Duration::from_secs(1));
         let fetch = downloads.take(self.now)?;
         Some((downloads.answered()?, fetch.file))
+    }
+
+    /// The piece of the history that is to be read on.
+    pub(crate) fn take_unpacking(&mut self) -> Option<(Ticket, Box<Unpacking>)> {
+        let unpackings = &mut self.effects.unpackings;
+        let unpacking = unpackings.take()?;
+        Some((unpackings.answered()?, unpacking))
     }
 
     /// The names of records that were asked for first.

@@ -11,7 +11,7 @@ fn profile(history: History) -> Profile {
         version: ClientVersion::KNOWN,
         browser: "Chrome".into(),
         os: "Mac OS".into(),
-        history,
+        history: history.into(),
     }
 }
 
@@ -56,4 +56,29 @@ fn login_is_that_of_the_vector() {
         hex::encode(encoded),
         vector("client_payload.login")["encoded"].as_str().unwrap()
     );
+}
+
+/// Fields 1 and 5 of the configuration, and what asks for all of it.
+#[test]
+fn the_phone_is_told_how_much_history_is_wanted() {
+    let props = |depth, days| {
+        let mut profile = profile(History::Recent);
+        profile.history = HistoryWish { depth, days };
+        device_props(&profile)
+    };
+    let props_of = |depth, days| {
+        let props = props(depth, days);
+        let config = props.history_sync_config.unwrap();
+        (
+            props.require_full_sync,
+            config.full_sync_days_limit,
+            config.recent_sync_days_limit,
+        )
+    };
+    assert_eq!(
+        props_of(History::Full, Some(90)),
+        (Some(true), Some(90), Some(90))
+    );
+    assert_eq!(props_of(History::Recent, None), (Some(false), None, None));
+    assert_eq!(props_of(History::Off, None), (Some(false), None, None));
 }

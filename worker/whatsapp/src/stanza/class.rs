@@ -3,6 +3,7 @@
 //! Facts: docs/PROTOCOL.md, "Message content": servers drop media without its media type, and revokes that are marked
 //! as hidden.
 
+use crate::event::unwrapped;
 use crate::proto::message::protocol_message::Type;
 use crate::proto::{Message, MessageKey};
 
@@ -25,6 +26,7 @@ pub struct Class {
 
 impl Class {
     const TEXT: Self = Self::of("text");
+    const EDIT: Self = Self::TEXT.edit("1").hide();
     /// Of what hands a key over and is never shown.
     pub(crate) const KEY: Self = Self::TEXT;
 
@@ -67,12 +69,16 @@ impl Class {
     /// The class of this content.
     #[must_use]
     pub fn of_message(message: &Message) -> Self {
+        if message.edited_message.is_some() {
+            // Some clients wrap what a message says now instead of naming it beside its key.
+            return Self::EDIT;
+        }
         let message = unwrapped(message);
         if let Some(protocol) = &message.protocol_message {
             return match protocol.r#type.and_then(|kind| Type::try_from(kind).ok()) {
                 Some(Type::Revoke) if is_of_another(protocol.key.as_ref()) => Self::TEXT.edit("8"),
                 Some(Type::Revoke) => Self::TEXT.edit("7"),
-                Some(Type::MessageEdit) => Self::TEXT.edit("1").hide(),
+                Some(Type::MessageEdit) => Self::EDIT,
                 _ => Self::TEXT,
             };
         }
@@ -154,28 +160,6 @@ fn is_of_another(key: Option<&MessageKey>) -> bool {
     key.is_some_and(|key| key.from_me == Some(false))
 }
 
-/// The content inside the wrappers that only change how it is shown.
-fn unwrapped(mut message: &Message) -> &Message {
-    /// Deeper nesting is nothing that an app makes.
-    const MAX_WRAPPERS: usize = 5;
-    for _ in 0..MAX_WRAPPERS {
-        let wrapper = [
-            &message.ephemeral_message,
-            &message.view_once_message,
-            &message.view_once_message_v2,
-            &message.view_once_message_v2_extension,
-            &message.document_with_caption_message,
-        ]
-        .into_iter()
-        .find_map(|wrapper| wrapper.as_ref()?.message.as_deref());
-        match wrapper {
-            Some(inner) => message = inner,
-            None => break,
-        }
-    }
-    message
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -228,6 +212,28 @@ mod tests {
             ..Message::default()
         };
         assert_eq!(Class::of_message(&voice).media_type, Some("ptt"));
+    }
+
+    #[test]
+    fn an_edit_is_one_in_either_form() {
+        let edit = ProtocolMessage {
+            r#type: Some(Type::MessageEdit.into()),
+            ..ProtocolMessage::default()
+        };
+        let edit = Message {
+            protocol_message: Some(Box::new(edit)),
+            ..Message::default()
+        };
+        let wrapped = Message {
+            edited_message: Some(Box::new(FutureProofMessage {
+                message: Some(Box::new(edit.clone())),
+            })),
+            ..Message::default()
+        };
+        for message in [edit, wrapped] {
+            let class = Class::of_message(&message);
+            assert_eq!((class.kind, class.edit, class.hidden), ("text", Some("1"), true));
+        }
     }
 
     #[test]

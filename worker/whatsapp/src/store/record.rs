@@ -48,8 +48,11 @@ pub enum RecordKind {
     Group = 15,
     /// Which devices have our sender key of a group, by its address.
     GroupKeyHanded = 16,
-    /// The deletions in groups of which it is not known yet whether an admin sent them; one, with an empty name.
+    /// The deletions in groups of which it is not known yet whether an admin sent them: pages, by their numbers; the first with an
+    /// empty name.
     Revokes = 18,
+    /// How far the piece of the history is that is being taken in, and which were; one, with an empty name.
+    HistoryProgress = 19,
     /// A [`SentMessage`], by stanza id. Never committed: the owner answers from what it keeps, with
     /// the chat as it named it ([`Recipient::chat`](crate::command::Recipient::chat)).
     Sent = 255,
@@ -148,6 +151,11 @@ impl RecordKey {
         Self::new(RecordKind::HistoryPieces, "")
     }
 
+    /// How far the history is.
+    pub fn history_progress() -> Self {
+        Self::new(RecordKind::HistoryProgress, "")
+    }
+
     /// Who is in this group.
     pub fn group(group: &Jid) -> Self {
         Self::new(RecordKind::Group, text(format_args!("{group}")))
@@ -158,9 +166,12 @@ impl RecordKey {
         Self::new(RecordKind::GroupKeyHanded, text(format_args!("{group}")))
     }
 
-    /// The deletions in groups that nobody has judged yet.
-    pub fn revokes() -> Self {
-        Self::new(RecordKind::Revokes, "")
+    /// The deletions in groups that nobody has judged yet, a page of them; the first has no name, as when there was one alone.
+    pub fn revokes(page: usize) -> Self {
+        match page {
+            0 => Self::new(RecordKind::Revokes, ""),
+            page => Self::new(RecordKind::Revokes, text(format_args!("{page}"))),
+        }
     }
 
     /// The records of a person that are found by one of their names: what leads to the other one, and the tokens.
@@ -318,9 +329,11 @@ mod tests {
             ),
             (RecordKey::placeholders(), 13, &b""[..]),
             (RecordKey::history_pieces(), 14, &b""[..]),
+            (RecordKey::history_progress(), 19, &b""[..]),
             (RecordKey::group(&jid("1-2@g.us")), 15, &b"1-2@g.us"[..]),
             (RecordKey::handed(&jid("1-2@g.us")), 16, &b"1-2@g.us"[..]),
-            (RecordKey::revokes(), 18, &b""[..]),
+            (RecordKey::revokes(0), 18, &b""[..]),
+            (RecordKey::revokes(12), 18, &b"12"[..]),
             (RecordKey::sent(&"3EB0".parse().unwrap()), 255, &b"3EB0"[..]),
         ];
         for (key, kind, name) in keys {

@@ -1,6 +1,7 @@
 //! What comes in is kept with the event that tells of it, changed by what comes in later, found, and forgotten.
 
 mod forgotten;
+mod past;
 
 use serde_json::{Value, json};
 
@@ -11,6 +12,7 @@ use crate::store::chats::deletion::{self, Person};
 use crate::store::chats::listing::{self, Listing, Which};
 use crate::store::chats::messages::{self, Reaction};
 use crate::store::chats::place::Place;
+use crate::store::chats::polls;
 use crate::store::chats::search::{self, Search};
 use crate::store::chats::{self, ChatRecord, retention};
 
@@ -135,6 +137,58 @@ impl Bench {
         assert_eq!(found.next, None);
         found.rows.into_iter().map(|message| message.id).collect()
     }
+}
+
+/// A vote in the poll `P1`.
+fn vote(id: &str, nth: i64, chosen: &[&str]) -> NewMessage {
+    let body = json!({ "pollCreationMessageKey": { "id": "P1" }, "vote": { "selectedOptions": chosen } });
+    told(id, nth, ("pollUpdateMessage", body))
+}
+
+#[tokio::test]
+async fn the_last_vote_of_each_voter_is_kept_with_its_poll() {
+    let bench = Bench::new().await;
+    let options = json!([{ "optionName": "today" }, { "optionName": "never" }]);
+    let poll = told(
+        "P1",
+        1,
+        (
+            "pollCreationMessage",
+            json!({ "name": "When?", "options": options }),
+        ),
+    );
+    let mut poll = ChatChange::of(&poll, arrives(&poll), MAX);
+    if let Some(ChatChange::Arrived(arrival)) = &mut poll {
+        arrival.secret = Some([7; 32]);
+    }
+    bench
+        .commit(|write| write.chats.extend(poll.clone()))
+        .await
+        .unwrap();
+    bench.commit(|write| write.chats.extend(poll)).await.unwrap();
+    // The later one counts, in whatever order and batch they come.
+    bench
+        .keep([vote("V2", 3, &["never"]), vote("V1", 2, &["today"])])
+        .await;
+    bench.keep([own(vote("V3", 4, &["today"]))]).await;
+    bench.keep([vote("V0", 2, &["today"])]).await;
+    let chats = [ANA.to_owned(), ANA_LID.to_owned()];
+    let found = polls::of_votes(bench.db.store(), bench.session, &chats, &["P1"]);
+    let (polls, votes) = found.await.unwrap();
+    assert_eq!((polls[0].name.as_str(), polls[0].secret), ("When?", [7; 32]));
+    assert_eq!(polls[0].options, ["today", "never"]);
+    let votes: Vec<_> = votes
+        .iter()
+        .map(|vote| (vote.from_me, vote.chosen.join("")))
+        .collect();
+    assert_eq!(votes, [(false, "never".to_owned()), (true, "today".to_owned())]);
+    assert_eq!(bench.ids().await, ["P1"], "votes are no messages of their own");
+    assert_eq!(bench.messages().await[0].reactions, []);
+    let rows = bench.db.query("SELECT count(*)::text FROM message").await;
+    assert_eq!(rows[0].as_deref(), Some("4"), "the votes before are gone");
+    let other = ["1@g.us".to_owned()];
+    let elsewhere = polls::of_votes(bench.db.store(), bench.session, &other, &["P1"]);
+    assert_eq!(elsewhere.await.unwrap(), (vec![], vec![]));
 }
 
 #[tokio::test]
@@ -306,6 +360,33 @@ async fn what_fanfare_sent_is_among_the_messages_with_its_state() {
         (chat.last.id.as_str(), chat.last.state, chat.unread),
         ("OURS", Some(RecipientState::Sent), 0)
     );
+}
+
+#[tokio::test]
+async fn what_came_in_before_fanfare_answered_is_read() {
+    let bench = Bench::new().await;
+    let second = arrives(&said("A0", 0, "")).unix_timestamp();
+    bench.keep([said("A1", 1, "a question")]).await;
+    bench.sends(1, "OURS", second + 2).await;
+    assert_eq!(bench.chat().await.unread, 0);
+    bench.keep([said("A3", 3, "thanks")]).await;
+    assert_eq!(bench.chat().await.unread, 1);
+    bench.keep([said("A4", 4, "bye")]).await;
+    assert_eq!(bench.chat().await.unread, 2);
+    let found = listing::find(bench.db.store(), bench.session, ANA).await.unwrap();
+    assert_eq!(found.unwrap().unread, 2, "asked for by its name, too");
+    let read = ChatChange::Read(Peer {
+        jid: ANA.to_owned(),
+        lid: None,
+    });
+    bench.commit(|write| write.chats.push(read)).await.unwrap();
+    assert_eq!(
+        bench.chat().await.unread,
+        0,
+        "the account read the rest elsewhere"
+    );
+    bench.keep([said("A5", 5, "one more")]).await;
+    assert_eq!(bench.chat().await.unread, 1);
 }
 
 #[tokio::test]
@@ -552,7 +633,8 @@ async fn within_a_second_messages_are_in_the_order_of_their_coming() {
     assert_eq!(bench.ids().await, ["A-ANSWER", "OURS", "Z-QUESTION"]);
     assert_eq!(
         (bench.chat().await.last.id.as_str(), bench.chat().await.unread),
-        ("A-ANSWER", 2)
+        ("A-ANSWER", 1),
+        "what Fanfare sent has answered the question"
     );
 }
 

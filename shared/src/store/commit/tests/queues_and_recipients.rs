@@ -399,3 +399,39 @@ async fn a_standstill_is_stored_until_it_is_over_and_a_queue_that_moves_says_whe
     let moved = bench.reload(&queue).await;
     assert!(moved.waiting.is_none() && moved.moved_at.is_some(), "{moved:?}");
 }
+
+#[tokio::test]
+async fn what_becomes_of_a_message_has_the_id_of_its_start_and_touches_no_index() {
+    let bench = Bench::new().await;
+    let queue = bench.accept(4).await;
+    let pending = async || {
+        recipients::next(bench.db.store(), queue.id, None, None, 4)
+            .await
+            .unwrap()
+    };
+    let ids = |page: Vec<Pending>| {
+        page.into_iter()
+            .map(|one| one.stanza.unwrap())
+            .collect::<Vec<_>>()
+    };
+    let given = ids(pending().await);
+    let sending = (0..4).map(|seq| RecipientChange::sending(queue.id, seq, stanza(seq), now()));
+    bench.commit(|w| w.recipients = sending.collect()).await.unwrap();
+    assert_eq!(ids(pending().await), given, "the id is that of its acceptance");
+    let sent = (0..4)
+        .map(|seq| RecipientChange::state(RecipientKey::Seq(queue.id, seq), RecipientState::Sent, now()));
+    bench.commit(|w| w.recipients = sent.collect()).await.unwrap();
+    let read = given
+        .iter()
+        .map(|id| RecipientChange::state(RecipientKey::Stanza(id.clone()), RecipientState::Read, now()));
+    bench.commit(|w| w.recipients = read.collect()).await.unwrap();
+    // The server counts when the connection ends, soon.
+    *bench.commits.lock().await = GroupCommit::new(bench.db.store());
+    let counted =
+        "SELECT n_tup_upd || ' ' || n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'recipient'";
+    let all = [Some("12 12".to_owned())];
+    let counted = async || while bench.db.query(counted).await != all {};
+    tokio::time::timeout(Duration::from_secs(10), counted())
+        .await
+        .expect("an update of an index");
+}

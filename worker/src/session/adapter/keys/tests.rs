@@ -33,6 +33,9 @@ async fn open(database: &TestDatabase, committer: &Committer, fence: Fence) -> K
     Keys {
         store: database.store().clone(),
         session,
+        keeps_messages: true,
+        noted: Noted::default(),
+        clock: Clock::system(),
         steps,
     }
 }

@@ -50,6 +50,7 @@ fn people_are_told_by_both_names_in_both_addressings() {
             ("remove", ANN, MemberNews::Leave),
             ("promote", BOB, MemberNews::Promote),
             ("demote", BOB, MemberNews::Demote),
+            ("modify", BOB, MemberNews::Renumber),
         ] {
             let told = one(&by_ann(mode, Node::new(tag).with_child(participant(mode, whom))));
             let author = told.author.as_ref().unwrap();
@@ -211,4 +212,45 @@ fn a_picture_is_told_and_what_is_not_known_is_not() {
     let mut of_person = several;
     of_person.set_attr("from", jid(ANN[0]));
     assert!(GroupNews::parse(&of_person).is_empty());
+}
+
+#[test]
+fn the_end_of_a_group_and_what_becomes_of_communities_is_told() {
+    let mode = AddressingMode::Lid;
+    let gone = Node::new("delete").attr("reason", "terms");
+    let reason = Some("terms".to_owned());
+    assert!(one(&by_ann(mode, gone)).change == GroupChange::Deleted { reason });
+    let group = Node::new("group")
+        .attr("jid", jid("120363000000000002@g.us"))
+        .attr("subject", "News")
+        .with_child(Node::new("default_sub_group"));
+    let bare = Node::new("group").attr("id", "120363000000000003");
+    for (tag, kind, action) in [
+        ("link", "link_type", LinkNews::Linked),
+        ("unlink", "unlink_type", LinkNews::Unlinked),
+    ] {
+        for (name, wanted) in [
+            ("sub_group", Relation::Group),
+            ("parent_group", Relation::Community),
+            ("sibling_group", Relation::Sibling),
+        ] {
+            let child = Node::new(tag).attr(kind, name);
+            let told = one(&by_ann(mode, child.with_children([group.clone(), bare.clone()])));
+            let GroupChange::Links {
+                action: told,
+                relation,
+                groups,
+                ..
+            } = told.change
+            else {
+                panic!("{told:?}");
+            };
+            assert_eq!((told, relation), (action, wanted));
+            let named = |at: usize| (groups[at].jid.user().to_owned(), groups[at].is_announcement_group);
+            assert_eq!(named(0), ("120363000000000002".to_owned(), true));
+            assert_eq!(named(1), ("120363000000000003".to_owned(), false));
+        }
+        let unknown = Node::new(tag).attr(kind, "another");
+        assert!(GroupNews::parse(&by_ann(mode, unknown)).is_empty());
+    }
 }

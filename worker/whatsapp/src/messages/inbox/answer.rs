@@ -10,6 +10,7 @@ use super::super::retries::{Retried, Unread};
 use super::super::source::{Source, settle_own_copy};
 use super::{Inbox, Opened, Waiting};
 use crate::e2e::is_own;
+use crate::event::{Event, Misbehaviour};
 use crate::part::Context;
 use crate::proto::Message;
 use crate::signal::padding;
@@ -35,6 +36,9 @@ impl Inbox {
         let (peer, plaintexts) = match opened {
             Opened::Plain(peer, plaintexts) => (peer, plaintexts),
             Opened::Nothing => {
+                cx.emit(Event::Misbehaved {
+                    how: Misbehaviour::Repeated,
+                });
                 self.arrived(cx, unread, None);
                 return None;
             }
@@ -58,6 +62,9 @@ impl Inbox {
                 return None;
             };
             if message.merge(plaintext).is_err() {
+                cx.emit(Event::Misbehaved {
+                    how: Misbehaviour::Rubbish,
+                });
                 self.retries.give_up(cx, unread, Nack::InvalidProtobuf);
                 return None;
             }
@@ -85,6 +92,11 @@ impl Inbox {
 
     /// Asks for a message again: its sender, and when that was in vain too often, our phone.
     fn retry(&mut self, cx: &mut Context<'_>, unread: Unread<'_>, reason: RetryReason) {
+        let how = match reason {
+            RetryReason::BadMac => Misbehaviour::WrongMac,
+            _ => Misbehaviour::Unreadable,
+        };
+        cx.emit(Event::Misbehaved { how });
         if self.retries.ask(cx, unread, reason) == Retried::Answered {
             return;
         }

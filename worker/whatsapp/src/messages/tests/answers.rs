@@ -5,6 +5,7 @@ use prost::Message as _;
 use super::forger::Forger;
 use super::network::{Network, lid, number, phone, text_message};
 use crate::binary::Node;
+use crate::event::Misbehaviour;
 use crate::jid::Jid;
 use crate::messages::MAX_ATTEMPTS;
 use crate::proto::message::peer_data_operation_request_response_message::PeerDataOperationResult;
@@ -141,6 +142,58 @@ fn channels_and_statuses_get_acks_without_errors() {
     network.hand(ANN, &tag);
     let ack = network.clients[ANN].sent("ack")[0];
     assert!(ack.attr_is("class", "status") && ack.value("error").is_none());
+}
+
+#[test]
+fn a_channel_is_shown_and_acknowledged() {
+    let mut network = Network::ann_and_bob();
+    let channel: Jid = "120363298765432100@newsletter".parse().unwrap();
+    let post = |network: &Network, bytes: &[u8]| {
+        message(network, channel.clone(), "A").with_child(Node::new("plaintext").with_slice(bytes))
+    };
+    let said = post(&network, &text_message("hi").encode_to_vec());
+    assert_eq!(answers(&mut network, &said), [ack("text")]);
+    let shown = network.clients[ANN].messages();
+    assert_eq!((&shown[0].chat, shown[0].from_me), (&channel, false));
+    let rubbish = post(&network, &[0xff; 9]);
+    assert_eq!(answers(&mut network, &rubbish), [ack("text")]);
+    let how = Misbehaviour::Rubbish;
+    assert_eq!(network.clients[ANN].misbehaved(), [how]);
+    let views = message(&network, channel, "B");
+    assert_eq!(answers(&mut network, &views), [ack("text")]);
+    assert!(network.clients[ANN].events.is_empty());
+}
+
+#[test]
+fn nobody_else_says_what_our_phone_says() {
+    let mut network = Network::ann_and_bob();
+    for (at, kind) in [
+        protocol_message::Type::HistorySyncNotification,
+        protocol_message::Type::AppStateSyncKeyShare,
+        protocol_message::Type::LidMigrationMappingSync,
+        protocol_message::Type::PeerDataOperationRequestResponseMessage,
+        protocol_message::Type::AppStateSyncKeyRequest,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let protocol = ProtocolMessage {
+            r#type: Some(kind.into()),
+            ..ProtocolMessage::default()
+        };
+        let forged = Message {
+            protocol_message: Some(Box::new(protocol)),
+            ..Message::default()
+        };
+        network.forget();
+        network.send_message(BOB, number(1), &format!("3EB0F{at}"), forged);
+        assert_eq!(
+            network.clients[ANN].misbehaved(),
+            [Misbehaviour::NotOurPhone],
+            "{kind:?}"
+        );
+        assert!(network.clients[ANN].messages().is_empty());
+    }
 }
 
 #[test]

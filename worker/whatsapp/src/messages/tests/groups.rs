@@ -220,7 +220,7 @@ fn only_an_admin_deletes_what_another_wrote() {
         assert_eq!(ann.messages().len(), if is_admin { 2 } else { 0 });
         assert_eq!(ann.receipts(None).len(), 2, "it is acknowledged all the same");
         assert_eq!(network.times_described(), 1, "asked for once");
-        assert_eq!(network.record(ANN, RecordKey::revokes()), None);
+        assert_eq!(network.record(ANN, RecordKey::revokes(0)), None);
     }
 }
 
@@ -246,15 +246,37 @@ fn a_deletion_that_nobody_has_judged_survives_a_restart_and_holds_nothing_up() {
     deletes(&mut network, &mut member, "A");
     network.hand(ANN, &stanza("B").with_child(member.say("two")));
     assert_eq!(network.clients[ANN].texts(), ["two"]);
-    assert!(network.record(ANN, RecordKey::revokes()).is_some());
+    assert!(network.record(ANN, RecordKey::revokes(0)).is_some());
     network.group_questions = GroupQuestions::Answered;
     network.restart_noting(ANN);
     let ann = &network.clients[ANN];
     let (count, last) = (ann.messages().len(), ann.messages()[1]);
     assert_eq!((count, last.id.as_str(), &last.sender), (2, "A", &lid(7)));
-    assert_eq!(network.record(ANN, RecordKey::revokes()), None);
+    assert_eq!(network.record(ANN, RecordKey::revokes(0)), None);
     network.restart_noting(ANN);
     assert_eq!(network.clients[ANN].messages().len(), 2, "told once");
+}
+
+#[test]
+fn no_deletion_of_many_is_lost_while_nobody_has_judged_them() {
+    let (mut network, mut member) = with_admin(true);
+    network.group_questions = GroupQuestions::Lost;
+    for nth in 0..150 {
+        deletes(&mut network, &mut member, &format!("A{nth}"));
+    }
+    assert!(network.record(ANN, RecordKey::revokes(2)).is_some());
+    network.group_questions = GroupQuestions::Answered;
+    network.restart_noting(ANN);
+    let shown = network.clients[ANN].messages();
+    let shown: Vec<_> = shown
+        .iter()
+        .map(|message| message.id.as_str().to_owned())
+        .collect();
+    let all: Vec<_> = (0..150).map(|nth| format!("A{nth}")).collect();
+    assert_eq!(shown, all);
+    for page in 0..3 {
+        assert_eq!(network.record(ANN, RecordKey::revokes(page)), None);
+    }
 }
 
 #[test]
@@ -263,7 +285,7 @@ fn where_nobody_says_who_is_an_admin_nobody_is() {
     network.group_questions = GroupQuestions::Refused;
     deletes(&mut network, &mut member, "A");
     assert!(network.clients[ANN].messages().is_empty());
-    assert_eq!(network.record(ANN, RecordKey::revokes()), None);
+    assert_eq!(network.record(ANN, RecordKey::revokes(0)), None);
     network.group_questions = GroupQuestions::Lost;
     deletes(&mut network, &mut member, "B");
     network.pass(std::time::Duration::from_secs(80));

@@ -1,11 +1,14 @@
 //! Somebody has another identity than before.
 
+use futures_util::FutureExt as _;
+
 use super::forger::Forger;
 use super::network::{Network, lid, number, phone, text_message};
 use crate::binary::Node;
 use crate::event::{DeviceRefusal, Event};
 use crate::jid::Jid;
-use crate::store::MemoryStore;
+use crate::signal::Address;
+use crate::store::{KeyStore as _, MemoryStore, RecordKey};
 
 /// Client numbers of [`Network::ann_and_bob`].
 const ANN: usize = 1;
@@ -30,7 +33,7 @@ impl Network {
 /// The devices that a client's owner was told have another identity.
 fn changed(network: &Network, at: usize) -> Vec<Jid> {
     let change = |event: &Event| match event {
-        Event::IdentityChanged { device } => Some(device.clone()),
+        Event::IdentityChanged { device, .. } => Some(device.clone()),
         _ => None,
     };
     network.clients[at].events.iter().filter_map(change).collect()
@@ -101,6 +104,40 @@ fn after_the_server_tells_of_a_change_nothing_is_encrypted_for_the_old_identity(
             assert_eq!(network.clients[at].texts(), ["two"]);
             assert!(network.clients[at].undecryptable().is_empty());
         }
+    }
+}
+
+/// Whether a client keeps a ratchet with a device.
+fn keeps(network: &mut Network, at: usize, device: Jid) -> bool {
+    let key = RecordKey::session(&Address::from(device));
+    let loaded = network.clients[at].store.load(vec![key]).now_or_never();
+    loaded.unwrap().unwrap().pop().flatten().is_some()
+}
+
+#[test]
+fn ratchets_go_with_whoever_has_another_number() {
+    for restarted in [false, true] {
+        let mut network = Network::ann_and_bob();
+        network.send(ANN, number(2), "3EB001", "one");
+        assert!(keeps(&mut network, ANN, lid(2)) && !keeps(&mut network, ANN, lid(9)));
+        if restarted {
+            // Nothing of them is in memory.
+            network.restart(ANN);
+        }
+        let modify = Node::new("modify")
+            .attr("old", phone(2))
+            .attr("new", phone(9))
+            .attr("old_lid", lid(2))
+            .attr("new_lid", lid(9));
+        let told = Node::new("notification")
+            .attr("id", "n")
+            .attr("type", "contacts")
+            .attr("from", Jid::SERVER)
+            .with_child(modify);
+        network.hand(ANN, &told);
+        assert!(!keeps(&mut network, ANN, lid(2)) && keeps(&mut network, ANN, lid(9)));
+        let is_told = |event: &Event| matches!(event, Event::ContactChanged(news) if news.user == phone(9));
+        assert!(network.clients[ANN].events.iter().any(is_told));
     }
 }
 

@@ -13,7 +13,7 @@ use crate::connection::tests::peer::{NOW, Peer, ServerKeys, shared};
 use crate::connection::{Config, Connection, Input, Step};
 use crate::device::{Account, AdvSecret, Device};
 use crate::e2e::Space;
-use crate::event::{Event, Incoming, SendError};
+use crate::event::{Event, Incoming, Misbehaviour, SendError};
 use crate::group::AddressingMode;
 use crate::jid::{Jid, Server};
 use crate::pairing::adv;
@@ -286,6 +286,12 @@ impl Network {
         self.command(at, outgoing(to, id, text));
     }
 
+    /// The same of any kind.
+    pub(super) fn send_message(&mut self, at: usize, to: Recipient, id: &str, message: Message) {
+        let id = id.parse().unwrap();
+        self.command(at, Command::Send(Box::new(Outgoing { id, to, message })));
+    }
+
     /// Keeps a message's content for repeats, as an owner does.
     pub(super) fn keep(&self, at: usize, id: &str, chat: Jid, text: &str) {
         self.clients[at].store.keep_sent(
@@ -460,6 +466,15 @@ impl Client {
             .iter()
             .filter(|event| matches!(event, Event::MessageAcked { .. }))
             .count()
+    }
+
+    /// What peers did that no app does.
+    pub(super) fn misbehaved(&self) -> Vec<Misbehaviour> {
+        let one = |event: &Event| match event {
+            Event::Misbehaved { how } => Some(*how),
+            _ => None,
+        };
+        self.events.iter().filter_map(one).collect()
     }
 
     /// The attempts at messages that could not be decrypted, and whether they were given up.
