@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use shared::event::RestrictionKind;
 use shared::id::{DeliveryId, QueueId, ScheduleName, StanzaId, Token, WebhookId};
 use shared::job::{
-    ChatId, DryRunAnswer, Duplicates, Forgotten, GroupAnswer, GroupJob, HistoryAsked, HistoryBody, LogoutJob,
-    Misfire, NumberAnswer, NumbersJob, PasskeyAnswerJob, ProfileAnswer, ProfileJob, QueuePatch, Reading,
-    ScheduleBody, SendBody, SessionUpdateJob,
+    ChatActionJob, ChatId, DryRunAnswer, Duplicates, Forgotten, GroupAnswer, GroupJob, HistoryAsked,
+    HistoryBody, LogoutJob, Misfire, NumberAnswer, NumbersJob, PasskeyAnswerJob, ProfileAnswer, ProfileJob,
+    QueuePatch, Reading, ScheduleBody, SendBody, SessionUpdateJob,
 };
 use shared::schema::plain_choices;
 use shared::store::deliveries::DeliveryState;
@@ -54,7 +54,7 @@ use crate::{legacy, schema};
         commands::change, listing::list_all, export::csv, retry::retry, adopt::adopt,
         webhooks::create, webhooks::list, webhooks::show, webhooks::update, webhooks::delete,
         deliveries::list, deliveries::show, deliveries::replay, deliveries::replay_all, deliveries::test,
-        chats::list, chats::show, chats::forget, chats::history, kept::of_chat, kept::search, people::contacts, people::forget_person,
+        chats::list, chats::act, chats::show, chats::forget, chats::history, kept::of_chat, kept::search, people::contacts, people::forget_person,
         schedules::create, schedules::list, schedules::show, schedules::delete,
         legacy::create_instance, legacy::delete_credential, legacy::send_text, legacy::media::send_media,
         legacy::sends::buttons, legacy::sends::template, legacy::sends::list, legacy::sends::reaction, legacy::sends::delete,
@@ -104,6 +104,7 @@ pub fn document() -> Value {
     generator.subschema_for::<GroupAnswer>();
     generator.subschema_for::<GroupBody>();
     generator.subschema_for::<ChatId>();
+    generator.subschema_for::<ChatActionJob>();
     generator.subschema_for::<Forgotten>();
     generator.subschema_for::<HistoryBody>();
     generator.subschema_for::<HistoryAsked>();

@@ -176,6 +176,10 @@ pub const METRICS: &[Metric] = &[
         "Messages that a device asked for again and WhatsApp did not take: it goes on waiting for them",
     ),
     counter(
+        "fanfare_app_state_refused_total",
+        "What WhatsApp has of an account that did not check out and was read from its beginning, by collection",
+    ),
+    counter(
         "fanfare_passkey_answers_refused_total",
         "Answers for a passkey that were none for what WhatsApp had asked",
     ),

@@ -6,6 +6,7 @@ mod broadcast;
 mod bucket;
 mod calls;
 mod connection;
+mod devices;
 mod document;
 mod faults;
 mod groups;

@@ -101,12 +101,12 @@ impl Stage {
 fn self_only() -> [ProtocolMessage; 2] {
     let history = ProtocolMessage {
         r#type: Some(Type::HistorySyncNotification.into()),
-        history_sync_notification: Some(HistorySyncNotification::default().into()),
+        history_sync_notification: Some(HistorySyncNotification::default()),
         ..ProtocolMessage::default()
     };
     let keys = ProtocolMessage {
         r#type: Some(Type::AppStateSyncKeyShare.into()),
-        app_state_sync_key_share: Some(AppStateSyncKeyShare::default().into()),
+        app_state_sync_key_share: Some(AppStateSyncKeyShare::default()),
         ..ProtocolMessage::default()
     };
     [history, keys]

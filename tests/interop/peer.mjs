@@ -14,6 +14,8 @@
 //   {"vote":{"to","poll","options"}}: votes in a poll that it received from `to`, by id; says "sent"
 //   {"open":{"vote","poll"}}: opens a vote that it received in a poll that it sent, by their ids; says {"event":"opened","id","poll","options"},
 //     where `options` are their hashes in hexadecimal digits
+//   {"call":{"method","args"}}: calls a method of the socket that changes the app state; says {"event":"called"}
+// What other devices of the account did it says as {"event":"state","name","row"}, a line per row, `name` as Baileys calls it.
 import { decryptPollVote, downloadContentFromMessage, generateWAMessageContent, jidNormalizedUser, proto, useMultiFileAuthState } from 'baileys';
 import { createCipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
@@ -44,6 +46,13 @@ function listen(socket) {
     const names = contacts.flatMap(({ name }) => (name ? [name] : []));
     say({ event: 'history', messages: messages.map(({ key }) => key.id), chats: chats.map(({ id }) => id), names });
   });
+  for (const name of ['chats.update', 'chats.delete', 'contacts.upsert', 'messages.delete', 'labels.edit', 'labels.association', 'creds.update']) {
+    socket.ev.on(name, (told) => {
+      for (const row of Array.isArray(told) ? told : [told]) {
+        if (name !== 'creds.update' || row.me) say({ event: 'state', name, row });
+      }
+    });
+  }
   socket.ev.on('messages.upsert', ({ messages }) => {
     for (const { key, message } of messages) {
       if (!message) continue;
@@ -127,7 +136,7 @@ function open({ vote, poll }) {
 }
 
 for await (const line of createInterface({ input: process.stdin })) {
-  const { send, download: wanted, document, vote: chosen, open: cast, reject } = JSON.parse(line);
+  const { send, download: wanted, document, vote: chosen, open: cast, reject, call } = JSON.parse(line);
   if (send) say({ event: 'sent', id: await (send.message ? client.sendMessage(send.to, send.message) : client.sendText(send.to, send.text)) });
   if (wanted) say(await download(wanted.id));
   if (document) say({ event: 'sent', id: await sendDocument(document) });
@@ -135,6 +144,10 @@ for await (const line of createInterface({ input: process.stdin })) {
   if (reject) {
     await client.socket.rejectCall(reject.id, reject.from);
     say({ event: 'sent', id: reject.id });
+  }
+  if (call) {
+    await client.socket[call.method](...call.args);
+    say({ event: 'called' });
   }
   if (chosen) say({ event: 'sent', id: await vote(chosen) });
 }

@@ -113,6 +113,42 @@ impl Baileys {
         Ok(opened["options"].clone())
     }
 
+    /// Changes the app state of its account by a method of Baileys' socket.
+    ///
+    /// # Errors
+    /// When Baileys can't.
+    pub async fn call(&mut self, method: &str, args: Value) -> Result<()> {
+        let call = json!({ "call": { "method": method, "args": args } });
+        self.input.write_all(format!("{call}\n").as_bytes()).await?;
+        let called = self.until("called", |_| true).await;
+        called.map(drop).with_context(|| format!("Baileys does {method}"))
+    }
+
+    /// Waits until it has told, under this name, of something with these fields that a device of its account did.
+    ///
+    /// # Errors
+    /// When it does not in a minute.
+    pub async fn tells(&mut self, name: &str, fields: Value) -> Result<Value> {
+        let has = |row: &Value| {
+            let mut fields = fields.as_object().into_iter().flatten();
+            fields.all(|(field, value)| row.get(field) == Some(value))
+        };
+        self.until("state", |said| said["name"] == name && has(&said["row"]))
+            .await
+            .with_context(|| format!("Baileys tells {name} {fields}"))
+    }
+
+    /// Waits until it knows its account by this name.
+    ///
+    /// # Errors
+    /// When it does not in a minute.
+    pub async fn until_named(&mut self, name: &str) -> Result<()> {
+        let named = |said: &Value| said["name"] == "creds.update" && said["row"]["me"]["name"] == name;
+        let told = self.until("state", named).await;
+        told.map(drop)
+            .with_context(|| format!("Baileys is called {name}"))
+    }
+
     /// Sends a file that says `text` to a phone number and returns its message id.
     ///
     /// # Errors

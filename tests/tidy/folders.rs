@@ -118,7 +118,7 @@ const MAPS: &[(&str, Map)] = &[
             ),
             (
                 "connection",
-                "history app_state groups messages tokens account e2e part stanza store unpacking crypto event pairing payload command device media profile signal proto reason version wire",
+                "history app_state groups messages tokens account e2e part stanza store unpacking crypto event pairing payload command device media profile signal sync_action proto reason version wire",
             ),
             (
                 "history",
@@ -126,7 +126,7 @@ const MAPS: &[(&str, Map)] = &[
             ),
             (
                 "app_state",
-                "e2e part stanza store syncd device signal proto wire",
+                "e2e part stanza store event device signal sync_action syncd proto wire",
             ),
             (
                 "groups",
@@ -148,8 +148,10 @@ const MAPS: &[(&str, Map)] = &[
             ("unpacking", "event proto wire"),
             ("syncd", "proto"),
             ("crypto", "signal proto wire"),
-            ("command", "event group pairing profile proto wire"),
-            ("event", "group profile proto reason version wire"),
+            ("command", "event group pairing profile sync_action proto wire"),
+            ("event", "group profile sync_action proto reason version wire"),
+            ("sync_action", "syncd proto wire"),
+            ("syncd", "proto"),
             ("pairing", "device signal proto"),
             ("payload", "device signal proto version"),
             ("group", "wire"),

@@ -323,3 +323,34 @@ async fn the_older_store_answers_as_its_document_says() {
     let nobody = at(json!({ "token": "nobody", "type": "chats" })).await;
     assert_eq!(nobody.status, StatusCode::NOT_FOUND);
 }
+
+#[tokio::test]
+async fn what_is_done_to_a_chat_is_answered_when_its_worker_has_done_it() {
+    let api = TestApi::new().await;
+    let token = api.open_session().await;
+    let mut worker = api.worker().await;
+    let path = format!("/v1/sessions/{token}/chats");
+    let done = Answer::Done {
+        queue_id: None,
+        reading: None,
+    };
+    let body = json!({ "action": "mute", "chat": "5531900000001", "until": "2026-12-24T09:00:00Z" });
+    let (answered, job) = tokio::join!(api.post(&path, &body), worker.answer(&done));
+    assert_eq!(answered.status, StatusCode::NO_CONTENT);
+    assert!(matches!(job, Job::Chat(asked) if asked.until.is_some()));
+    let failed = Answer::Failed {
+        code: shared::job::FailureCode::NotConnected,
+        message: "the session is not connected".to_owned(),
+        field: None,
+        until: None,
+    };
+    let body = json!({ "action": "archive", "chat": "5531900000001" });
+    let (answered, _) = tokio::join!(api.post(&path, &body), worker.answer(&failed));
+    assert_eq!(answered.status, StatusCode::SERVICE_UNAVAILABLE);
+    let refused = api
+        .post(&path, &json!({ "action": "star", "chat": "5531900000001" }))
+        .await;
+    assert_eq!(refused.json()["errors"][0]["field"], "message");
+    let unknown = api.post("/v1/sessions/nobody/chats", &body).await;
+    assert_eq!(unknown.status, StatusCode::NOT_FOUND);
+}

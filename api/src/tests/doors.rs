@@ -66,6 +66,7 @@ fn operations(kind: JobKind) -> &'static [&'static str] {
         ],
         JobKind::RejectCall => &["post /v1/sessions/{token}/calls/{call}/reject"],
         JobKind::History => &["post /v1/sessions/{token}/chats/{chat}/history"],
+        JobKind::Chat => &["post /v1/sessions/{token}/chats"],
         JobKind::ForgetChat => &["delete /v1/sessions/{token}/chats/{chat}"],
         JobKind::ForgetPerson => &["delete /v1/sessions/{token}/people/{person}"],
         JobKind::DryRun => &["post /v1/sessions/{token}/messages/dry-run"],

@@ -7,9 +7,10 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use shared::id::Token;
-use shared::job::{Answer, ChatId, ChatJob, Forgotten, HistoryAsked, HistoryJob, Job};
+use shared::job::{Answer, ChatActionJob, ChatId, ChatJob, Forgotten, HistoryAsked, HistoryJob, Job};
 use shared::store::chats::listing::{self, Listing, Which};
 use shared::store::chats::place;
+use shared::store::chats::state::Muted;
 use shared::store::chats::{ChatRecord, Last};
 use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
@@ -44,6 +45,20 @@ pub struct Chat {
     pub timestamp: OffsetDateTime,
     /// Its newest message, whoever sent it.
     pub last_message: LastMessage,
+    /// Whether it is in the archive.
+    pub archived: bool,
+    /// When it was pinned above the others; null where it is not.
+    #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub pinned_at: Option<OffsetDateTime>,
+    /// Whether it makes no sound.
+    pub muted: bool,
+    /// Until when it makes none; null where it makes one, or none for good.
+    #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub muted_until: Option<OffsetDateTime>,
+    /// Whether it was marked as unread on a device of the account, to look at it again.
+    pub marked_unread: bool,
 }
 
 /// The newest message of a chat, in short.
@@ -117,6 +132,23 @@ pub async fn show(
     let session = app.tokens.look_up(&app.store, &token).await?.id;
     let found = listing::find(&app.store, session, chat.as_str()).await?;
     found.map(|record| Json(record.into())).ok_or_else(no_such_chat)
+}
+
+/// Do something to a chat, a message, a contact or a label on all devices of the account: `action` says what, and the other fields
+/// are those that it needs. Answers when WhatsApp has taken it; what came of it is told by events, as where another device does it.
+#[utoipa::path(post, path = "/v1/sessions/{token}/chats", params(("token" = String, Path)), tag = "chats",
+    request_body = ref("#/components/schemas/ChatActionJob"), responses((status = 204),
+    (status = "default", body = ProblemBody, content_type = "application/problem+json")))]
+pub async fn act(
+    State(app): State<Arc<App>>,
+    SessionPath(token): SessionPath,
+    JsonBytes(body): JsonBytes,
+) -> Result<StatusCode, Problem> {
+    let job = Job::Chat(Box::new(ChatActionJob::parse(&body)?));
+    match control::ask(&app, &token, &job).await? {
+        Answer::Done { .. } => Ok(StatusCode::NO_CONTENT),
+        other => Err(jobs::unexpected(&other)),
+    }
 }
 
 /// Forget a chat: its messages that came in, or were written on other devices, and that it is listed, until something comes in or
@@ -206,6 +238,14 @@ impl From<ChatRecord> for Chat {
             unread: record.unread,
             timestamp: whole_second(record.last_at),
             last_message: record.last.into(),
+            archived: record.archived,
+            pinned_at: record.pinned_at,
+            muted: record.muted != Muted::No,
+            muted_until: match record.muted {
+                Muted::Until(at) => Some(at),
+                Muted::No | Muted::Always => None,
+            },
+            marked_unread: record.marked_unread,
         }
     }
 }

@@ -112,7 +112,7 @@ pub fn router() -> Router<Arc<App>> {
 
 fn of_chats() -> Router<Arc<App>> {
     Router::new()
-        .route("/sessions/{token}/chats", get(chats::list))
+        .route("/sessions/{token}/chats", get(chats::list).post(chats::act))
         .route(
             "/sessions/{token}/chats/{chat}",
             get(chats::show).delete(chats::forget),

@@ -6,6 +6,7 @@
 
 mod about;
 mod call;
+mod chat;
 mod contact;
 mod group;
 mod history;
@@ -25,6 +26,7 @@ use serde::{Deserialize, Serialize};
 
 pub use about::*;
 pub use call::*;
+pub use chat::*;
 pub use contact::*;
 pub use group::*;
 pub use history::*;
@@ -119,6 +121,16 @@ pub enum Event {
     MessagesSet(Vec<NewMessage>),
     /// `history.progress`.
     HistoryProgress(HistoryProgress),
+    /// `message.star`.
+    MessageStar(MessageStar),
+    /// `chats.update`.
+    ChatsUpdate(Vec<ChatUpdate>),
+    /// `chats.delete`: the jids of the chats.
+    ChatsDelete(Vec<String>),
+    /// `labels.edit`.
+    LabelsEdit(LabelEdit),
+    /// `labels.association`.
+    LabelsAssociation(LabelAssociation),
     /// `groups.upsert`.
     GroupJoined(Box<GroupJoined>),
     /// `groups.update`.
@@ -174,6 +186,11 @@ impl Event {
             Self::ContactsSet(_) => EventName::ContactsSet,
             Self::MessagesSet(_) => EventName::MessagesSet,
             Self::HistoryProgress(_) => EventName::HistoryProgress,
+            Self::MessageStar(_) => EventName::MessageStar,
+            Self::ChatsUpdate(_) => EventName::ChatsUpdate,
+            Self::ChatsDelete(_) => EventName::ChatsDelete,
+            Self::LabelsEdit(_) => EventName::LabelsEdit,
+            Self::LabelsAssociation(_) => EventName::LabelsAssociation,
             Self::GroupJoined(_) => EventName::GroupsUpsert,
             Self::GroupUpdate(_) => EventName::GroupsUpdate,
             Self::GroupParticipants(_) => EventName::GroupsParticipants,

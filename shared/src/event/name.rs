@@ -48,6 +48,16 @@ named! {
         MessagesSet = "messages.set",
         /// A piece of the past is taken in.
         HistoryProgress = "history.progress",
+        /// A message was starred, or is not any more.
+        MessageStar = "message.star",
+        /// Chats were archived, pinned, muted, or marked as read or unread.
+        ChatsUpdate = "chats.update",
+        /// Chats were deleted.
+        ChatsDelete = "chats.delete",
+        /// A label was made, changed or deleted.
+        LabelsEdit = "labels.edit",
+        /// A chat or a message has a label, or not any more.
+        LabelsAssociation = "labels.association",
         /// The account is in a group: it was made, or the account came in.
         GroupsUpsert = "groups.upsert",
         /// A group's name, description, picture, settings or link changed.

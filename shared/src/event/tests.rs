@@ -153,6 +153,57 @@ fn called(now: i64) -> Event {
     })
 }
 
+fn message_ref(stanza: &StanzaId) -> MessageRef {
+    MessageRef {
+        message_id: stanza.clone(),
+        from_me: false,
+        wuid: "5531900000001@s.whatsapp.net".into(),
+        participant: None,
+    }
+}
+
+fn changed_chat(now: i64) -> Event {
+    Event::ChatsUpdate(vec![ChatUpdate {
+        id: "5531900000001@s.whatsapp.net".into(),
+        lid: Some("98765@lid".into()),
+        conversation_timestamp: Some(1_666_473_399),
+        unread_count: Some(0),
+        marked_unread: Some(false),
+        archived: Some(true),
+        pinned: Some(None),
+        mute_end_time: Some(Some(now)),
+    }])
+}
+
+fn labels() -> [Event; 2] {
+    [
+        Event::LabelsEdit(LabelEdit {
+            id: "7".into(),
+            name: "New customer".into(),
+            color: 3,
+            predefined_id: None,
+            deleted: false,
+        }),
+        Event::LabelsAssociation(LabelAssociation {
+            label_id: "7".into(),
+            kind: Labeled::Chat,
+            wuid: "5531900000001@s.whatsapp.net".into(),
+            lid: None,
+            message_id: None,
+            labeled: true,
+        }),
+    ]
+}
+
+#[test]
+fn a_chat_of_which_all_was_deleted_says_so() {
+    let all = MessagesDelete::chat("5531900000001@s.whatsapp.net".into(), None);
+    assert_eq!(
+        serde_json::to_value(Event::MessagesDelete(all)).unwrap(),
+        json!({ "wuid": "5531900000001@s.whatsapp.net", "all": true })
+    );
+}
+
 fn ana() -> GroupPerson {
     GroupPerson {
         id: "5531900000001@s.whatsapp.net".into(),
@@ -394,6 +445,18 @@ fn taken_in() -> HistoryProgress {
     }
 }
 
+fn accepted(queue: QueueId) -> Event {
+    Event::JobAccepted(JobAccepted {
+        job_id: JobId::new("job-1").unwrap(),
+        queue_id: queue,
+        total: 3,
+        raised_delay: None,
+        reference: Some(Reference::new("order 17").unwrap()),
+        label: Some(Label::new("spring").unwrap()),
+        reading: None,
+    })
+}
+
 fn samples() -> Vec<Event> {
     let now = 1_672_004_593_500;
     let token = Token::new("codechat").unwrap();
@@ -409,6 +472,7 @@ fn samples() -> Vec<Event> {
         )
     };
     let update = update(&stanza);
+    let [label_made, label_given] = labels();
     vec![
         Event::connection(token.clone(), 7, ConnectionState::Open, 200),
         Event::qr_code(
@@ -438,6 +502,14 @@ fn samples() -> Vec<Event> {
         Event::ContactsSet(vec![past_contact(token)]),
         Event::MessagesSet(vec![came_in(&stanza)]),
         Event::HistoryProgress(taken_in()),
+        Event::MessageStar(MessageStar {
+            key: message_ref(&stanza),
+            starred: true,
+        }),
+        changed_chat(now),
+        Event::ChatsDelete(vec!["5531900000001@s.whatsapp.net".into()]),
+        label_made,
+        label_given,
         joined(now),
         updated(now),
         participants(now),
@@ -452,15 +524,7 @@ fn samples() -> Vec<Event> {
         Event::queue(QueueAction::Pause, queue, 43, data(), now),
         Event::queue(QueueAction::Resume, queue, 43, data(), now),
         Event::queue(QueueAction::Delete, queue, 95, data(), now),
-        Event::JobAccepted(JobAccepted {
-            job_id: JobId::new("job-1").unwrap(),
-            queue_id: queue,
-            total: 3,
-            raised_delay: None,
-            reference: Some(Reference::new("order 17").unwrap()),
-            label: Some(Label::new("spring").unwrap()),
-            reading: None,
-        }),
+        accepted(queue),
         rejected(),
     ]
 }

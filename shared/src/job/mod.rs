@@ -5,6 +5,7 @@
 
 mod action;
 mod answer;
+mod chat_action;
 mod chats;
 mod dry_run;
 mod group;
@@ -28,6 +29,7 @@ use schemars::{Schema, schema_for};
 use crate::body;
 pub use crate::body::{JobError, JobErrorKind, from_fields};
 pub use answer::*;
+pub use chat_action::*;
 pub use chats::*;
 pub use dry_run::*;
 pub use group::*;
@@ -104,6 +106,8 @@ named! {
         Profile = "profile",
         /// Ask the phone for older messages of a chat. Answered.
         History = "chat.history",
+        /// Do something to a chat, a message, a contact or a label on all devices of the account. Answered.
+        Chat = "chat",
         /// Forget a chat and its messages. Answered.
         ForgetChat = "chat.forget",
         /// Forget all that is kept of a person. Answered.
@@ -182,6 +186,8 @@ pub enum Job {
     Profile(Box<ProfileJob>),
     /// Ask the phone for older messages of a chat; answered with [`Answer::History`] when it is asked.
     History(HistoryJob),
+    /// Do something to a chat, a message, a contact or a label; answered with [`Answer::Done`] when WhatsApp has taken it.
+    Chat(Box<ChatActionJob>),
     /// Forget a chat and its messages; answered with [`Answer::Forgotten`].
     ForgetChat(ChatJob),
     /// Forget all that is kept of a person; answered with [`Answer::Forgotten`].
@@ -241,6 +247,7 @@ impl Job {
             JobKind::Group => Self::Group(Box::new(GroupJob::parse(body)?)),
             JobKind::Profile => Self::Profile(Box::new(ProfileJob::parse(body)?)),
             JobKind::History => Self::History(HistoryJob::parse(body)?),
+            JobKind::Chat => Self::Chat(Box::new(ChatActionJob::parse(body)?)),
             JobKind::ForgetChat => Self::ForgetChat(body::parse(body)?),
             JobKind::ForgetPerson => Self::ForgetPerson(body::parse(body)?),
             JobKind::RejectCall => Self::RejectCall(body::parse(body)?),
@@ -278,6 +285,7 @@ impl Job {
             Self::Group(_) => JobKind::Group,
             Self::Profile(_) => JobKind::Profile,
             Self::History(_) => JobKind::History,
+            Self::Chat(_) => JobKind::Chat,
             Self::ForgetChat(_) => JobKind::ForgetChat,
             Self::ForgetPerson(_) => JobKind::ForgetPerson,
             Self::RejectCall(_) => JobKind::RejectCall,
@@ -312,6 +320,7 @@ impl Job {
             Self::Group(job) => body::to_vec(job),
             Self::Profile(job) => body::to_vec(job),
             Self::History(job) => body::to_vec(job),
+            Self::Chat(job) => body::to_vec(job),
             Self::ForgetChat(job) => body::to_vec(job),
             Self::ForgetPerson(job) => body::to_vec(job),
             Self::RejectCall(job) => body::to_vec(job),
@@ -344,6 +353,7 @@ impl Job {
             JobKind::Group => schema_for!(GroupJob),
             JobKind::Profile => schema_for!(ProfileJob),
             JobKind::History => schema_for!(HistoryJob),
+            JobKind::Chat => schema_for!(ChatActionJob),
             JobKind::ForgetChat => schema_for!(ChatJob),
             JobKind::ForgetPerson => schema_for!(PersonJob),
             JobKind::RejectCall => schema_for!(CallJob),

@@ -15,6 +15,8 @@ use crate::recipient::{Number, NumberKind};
 
 /// Most characters of what an account says about itself.
 pub const ABOUT_MAX: usize = 139;
+/// Most characters of an account's own name.
+pub const NAME_MAX: usize = 25;
 /// Most bytes of a picture that is set.
 pub const PICTURE_MAX_BYTES: usize = 512 * 1024;
 
@@ -35,6 +37,8 @@ named! {
         SetPrivacy = "set-privacy",
         /// Change what the account says about itself. Needs `text`.
         SetAbout = "set-about",
+        /// Change the account's own name, which others see. Needs `text`.
+        SetName = "set-name",
         /// Change the account's picture; with `of`, that of a group. Needs `picture`.
         SetPicture = "set-picture",
         /// Remove the account's picture; with `of`, that of a group. Needs nothing.
@@ -115,7 +119,7 @@ pub struct ProfileJob {
     /// Its value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<PrivacyValue>,
-    /// A text of at most 139 characters.
+    /// A text of at most 139 characters; of `set-name` 25.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
     /// A JPEG in base64, at most 512 KiB of it; square, of 640 × 640 at best.
@@ -188,12 +192,13 @@ impl ProfileJob {
         if !takes_groups && self.of.as_ref().is_some_and(is_group) {
             return Err(JobError::new("of", "must be a person, not a group"));
         }
-        let is_bad = |text: &String| text.chars().count() > ABOUT_MAX || text.trim().is_empty();
+        let most = match self.action {
+            ProfileAction::SetName => NAME_MAX,
+            _ => ABOUT_MAX,
+        };
+        let is_bad = |text: &String| text.chars().count() > most || text.trim().is_empty();
         if self.text.as_ref().is_some_and(is_bad) {
-            return Err(JobError::new(
-                "text",
-                format!("must be 1 to {ABOUT_MAX} characters"),
-            ));
+            return Err(JobError::new("text", format!("must be 1 to {most} characters")));
         }
         if self.picture.is_some() && self.jpeg().is_none() {
             let problem = format!("must be a JPEG in base64, of at most {PICTURE_MAX_BYTES} bytes");
@@ -212,7 +217,7 @@ const fn fields(action: ProfileAction) -> [&'static [&'static str]; 2] {
         A::Blocked | A::Privacy => [&[], &[]],
         A::RemovePicture => [&[], &["of"]],
         A::SetPrivacy => [&["setting", "value"], &[]],
-        A::SetAbout => [&["text"], &[]],
+        A::SetAbout | A::SetName => [&["text"], &[]],
         A::SetPicture => [&["picture"], &["of"]],
         A::Typing => [&["of", "typing"], &[]],
     }
@@ -288,6 +293,7 @@ mod tests {
             r#"{"action":"privacy"}"#,
             r#"{"action":"set-privacy","setting":"last","value":"none"}"#,
             r#"{"action":"set-about","text":"Busy"}"#,
+            r#"{"action":"set-name","text":"The shop at the corner"}"#,
             r#"{"action":"set-picture","picture":"/9j/4AAQ"}"#,
             r#"{"action":"typing","of":"98765@lid","typing":"recording"}"#,
         ] {
@@ -313,6 +319,10 @@ mod tests {
             (
                 &format!(r#"{{"action":"set-about","text":"{long}"}}"#),
                 "text: must be 1 to 139 characters",
+            ),
+            (
+                r#"{"action":"set-name","text":"The shop at the corner and some"}"#,
+                "text: must be 1 to 25 characters",
             ),
             (
                 r#"{"action":"set-picture","picture":"aGVsbG8="}"#,

@@ -108,6 +108,10 @@ pub(crate) fn samples() -> Vec<Job> {
 
 fn chats() -> Vec<Job> {
     vec![
+        Job::Chat(Box::new(ChatActionJob::new(
+            ChatAction::Archive,
+            Some("5531900000001".parse().unwrap()),
+        ))),
         Job::Profile(Box::new(ProfileJob::new(ProfileAction::Privacy, None))),
         Job::History(HistoryJob {
             chat: "5531900000001".parse().unwrap(),

@@ -15,6 +15,7 @@ pub mod polls;
 mod record;
 pub mod retention;
 pub mod search;
+pub mod state;
 
 use tokio_postgres::Row;
 
@@ -47,7 +48,7 @@ pub async fn names(store: &Store, session: SessionId, jid: &str) -> Result<Peer,
     Ok(names)
 }
 
-/// Those who wrote to a session, by their jids, behind `after`.
+/// Those who wrote to a session or are in its address book, by their jids, behind `after`.
 pub async fn contacts(
     store: &Store,
     session: SessionId,
@@ -55,7 +56,7 @@ pub async fn contacts(
     limit: u32,
 ) -> Result<Vec<ContactRecord>, StoreError> {
     let sql = "-- chats::contacts
-        SELECT jid, lid, name, business, about, picture FROM contact WHERE session_id = $1 /* session */ AND ($2::text IS NULL OR jid > $2 /* after */)
+        SELECT jid, lid, coalesce(saved_name, name) AS name, business, about, picture FROM contact WHERE session_id = $1 /* session */ AND ($2::text IS NULL OR jid > $2 /* after */)
         ORDER BY jid LIMIT $3 /* limit */";
     let limit = i64::from(limit.min(PAGE_MAX));
     let rows = store.query(sql, &[&session.get(), &after, &limit]).await?;

@@ -19,6 +19,7 @@ mod received;
 mod received_polls;
 mod sealed;
 mod statements;
+mod states;
 
 use std::fmt;
 use std::time::Duration;

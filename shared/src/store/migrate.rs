@@ -52,6 +52,7 @@ pub(super) const MIGRATIONS: &[Migration] = migrations! {
     24 "uploaded media" in "0024_uploaded_media.sql",
     25 "chats that were sent to" in "0025_chats_sent.sql",
     26 "previews" in "0026_previews.sql",
+    28 "chat states" in "0028_chat_state.sql",
     29 "polls" in "0029_polls.sql",
     30 "people" in "0030_people.sql",
     31 "gaps and polls" in "0031_gaps_and_polls.sql",

@@ -96,6 +96,10 @@ pub struct Counters {
     pub violations: u64,
     /// Prekeys that came again under the ids that they had.
     pub prekeys_offered_again: u64,
+    /// Changes of the app state that clients added.
+    pub app_state_patches: u64,
+    /// Those that were refused because another device was first.
+    pub app_state_conflicts: u64,
     /// Statuses that a client refused with an error: nothing was delivered to it after that.
     pub statuses_refused: u64,
     /// Streams that were ended because a client never said that it has a copy of an own message.

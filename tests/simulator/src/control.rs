@@ -2,6 +2,7 @@
 //!
 //! Translates requests to calls of the [`Handle`] and refusals to answers that name the field.
 
+mod app_state;
 mod groups;
 mod linking;
 mod people;
@@ -81,6 +82,7 @@ fn router(handle: Handle) -> Router {
         .route("/sessions", get(sessions))
         .route("/audit", get(audit))
         .route("/audit/mark", post(mark_audit))
+        .merge(app_state::router())
         .merge(groups::router())
         .merge(linking::router())
         .merge(people::router())

@@ -1,5 +1,6 @@
 //! The handle to a running simulator: what tests do to the simulated world and ask of it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,10 +26,10 @@ use crate::refusal::Refusal;
 use crate::seed::Seed;
 use crate::sharing::Sharing;
 use crate::world::{
-    AccountAddressing, Audience, CallShown, CallTurn, Cap, Command, GroupChange, GroupShown, Labels,
-    LinkOutcome, MediaChange, NewCall, NewFile, NewGroup, NewsBy, Page, PersonNews, PropertyChange,
-    ReceiptWish, Restrict, Said, Scanned, SentFile, SessionInfo, Speaker, Special, TokenChange,
-    VersionChange, VersionInfo, Writing,
+    AccountAddressing, Audience, CallShown, CallTurn, Cap, CollectionShown, Command, GroupChange, GroupShown,
+    Labels, LinkOutcome, MediaChange, NewCall, NewFile, NewGroup, NewsBy, Page, PersonNews, PhoneChange,
+    PropertyChange, ReceiptWish, Restrict, Said, Scanned, SentFile, SessionInfo, Speaker, Special, Spoil,
+    TokenChange, VersionChange, VersionInfo, Writing,
 };
 
 /// How long a phone into which a code was typed waits for a companion that has asked for one.
@@ -150,6 +151,28 @@ impl Handle {
     pub async fn rename(&self, number: Number, name: impl Into<String>, by: NewsBy) -> Result<(), Refusal> {
         self.ask(|answer| Command::Rename(number, name.into(), by, answer))
             .await?
+    }
+
+    /// The phone does something to a chat, a contact or a label; its companions hear of it.
+    ///
+    /// # Errors
+    /// If there is no such phone.
+    pub async fn change_state(
+        &self,
+        number: Number,
+        change: PhoneChange,
+        spoil: Option<Spoil>,
+    ) -> Result<(), Refusal> {
+        self.ask(|answer| Command::State(number, change, spoil, answer))
+            .await?
+    }
+
+    /// What is in the app state of an account, by the names of its collections.
+    ///
+    /// # Errors
+    /// If there is no such phone.
+    pub async fn app_state(&self, number: Number) -> Result<BTreeMap<String, CollectionShown>, Refusal> {
+        self.ask(|answer| Command::ShowState(number, answer)).await?
     }
 
     /// The account lets others know something else of it; its companions hear of it.
@@ -455,7 +478,7 @@ impl Handle {
     /// # Errors
     /// If there is no such group, or somebody is not on WhatsApp.
     pub async fn change_group(&self, jid: &str, change: GroupChange) -> Result<(), Refusal> {
-        self.ask(|answer| Command::ChangeGroup(jid.into(), change, answer))
+        self.ask(|answer| Command::ChangeGroup(jid.into(), Box::new(change), answer))
             .await?
     }
 

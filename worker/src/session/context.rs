@@ -14,6 +14,7 @@ use shared::id::{EventId, QueueId};
 use shared::job::{self, Answer, FailureCode};
 use shared::recipient::Number;
 use shared::store::StoreError;
+use shared::store::chats::ChatRecord;
 use shared::store::chats::deletion::Forgotten;
 use shared::store::chats::oldest::Oldest;
 use shared::store::chats::people::ToldPerson;
@@ -94,6 +95,8 @@ pub(crate) enum Fetched {
     Told(Result<Vec<ToldPerson>, StoreError>),
     /// A question was answered from the store.
     Answered,
+    /// What is kept of the chat that a job is about.
+    Chat(u64, Result<Option<Box<ChatRecord>>, StoreError>),
     /// How far a job has come that forgets.
     Forgetting(Result<Forgetting, StoreError>),
 }

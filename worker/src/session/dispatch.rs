@@ -5,7 +5,7 @@
 
 mod events;
 
-use shared::job::{DryRun, FailureCode, Job};
+use shared::job::{DryRun, FailureCode, Job, ProfileAction, SessionUpdateJob};
 use shared::store::StoreError;
 use shared::store::commit::{CommitError, QueueChange};
 use shared::store::queues::QueueState;
@@ -14,6 +14,7 @@ use whatsapp::command::Command;
 
 use super::adapter::passkey::assertion;
 use super::calls::Calls;
+use super::chat_actions::ChatActions;
 use super::chats::Chats;
 use super::commands::{Commands, read_lists};
 use super::contacts::Contacts;
@@ -56,6 +57,7 @@ pub(super) struct Parts {
     chats: Chats,
     contacts: Contacts,
     calls: Calls,
+    chat_actions: ChatActions,
     media_retries: MediaRetries,
     histories: Histories,
     logout: Logout,
@@ -86,6 +88,7 @@ impl Parts {
             chats: Chats::default(),
             contacts: Contacts::default(),
             calls: Calls::default(),
+            chat_actions: ChatActions::default(),
             media_retries: MediaRetries::default(),
             histories: Histories::default(),
             logout: Logout::default(),
@@ -116,6 +119,7 @@ impl Parts {
         let start = self.start_due();
         let numbers = self.numbers.advance(&mut self.cx, &self.link);
         let transfers = self.uploads.advance(&mut self.cx, &self.link);
+        let chat_actions = self.chat_actions.advance(&mut self.cx, &self.link);
         let waiting = self.sends.pump(&mut self.cx, &self.link);
         self.let_go();
         self.status.wait(waiting);
@@ -128,6 +132,7 @@ impl Parts {
             start,
             numbers,
             transfers,
+            chat_actions,
             self.hand_over(),
             self.sends.held_until(),
             self.deletion.deadline(),
@@ -216,16 +221,8 @@ impl Parts {
             }
             Job::SessionLogout(_) => self.logout.begin(cx, &mut self.link, job),
             Job::SessionUpdate(settings) => {
-                if let Some(presence) = settings.presence {
-                    cx.set_presence(presence);
-                    self.link.announce(cx.presence());
-                }
-                if let Some(proxy) = &settings.proxy
-                    && let Err(error) = self.link.leave_by(cx, proxy.as_ref())
-                {
-                    return cx.lose(&error);
-                }
-                cx.answer_when_durable(job, None);
+                let settings = settings.clone();
+                self.update(&settings, job);
             }
             Job::SessionDelete => self.deletion.begin(cx, &mut self.link, job),
             Job::PairingCode(question) => {
@@ -245,8 +242,10 @@ impl Parts {
                 self.numbers.ask(cx, &self.link, job);
             }
             Job::Group(_) => self.groups.ask(cx, &self.link, job),
+            Job::Profile(asked) if asked.action == ProfileAction::SetName => self.chat_actions.take(cx, job),
             Job::Profile(_) => self.profiles.ask(&self.link, job),
             Job::RejectCall(_) => self.calls.reject(&self.link, job),
+            Job::Chat(_) => self.chat_actions.take(cx, job),
             Job::ForgetChat(_) | Job::ForgetPerson(_) => self.chats.take(cx, job),
             Job::DryRun(run) => dry_run::answer(cx, DryRun::clone(run), job),
             Job::MediaRefresh(_) => self.media_retries.ask(cx, &self.link, job),
@@ -254,6 +253,20 @@ impl Parts {
             // Sends are accepted before they come here.
             Job::Send(_) => drop(job),
         }
+    }
+
+    fn update(&mut self, settings: &SessionUpdateJob, job: Box<PendingJob>) {
+        let cx = &mut self.cx;
+        if let Some(presence) = settings.presence {
+            cx.set_presence(presence);
+            self.link.announce(cx.presence());
+        }
+        if let Some(proxy) = &settings.proxy
+            && let Err(error) = self.link.leave_by(cx, proxy.as_ref())
+        {
+            return cx.lose(&error);
+        }
+        cx.answer_when_durable(job, None);
     }
 
     fn ask_passkey(&mut self, command: impl FnOnce(u64) -> Command, job: Box<PendingJob>) {
@@ -421,6 +434,7 @@ impl Parts {
                 cx.transfers -= 1;
                 self.uploads.on_transferred(cx, queue, transferred);
             }
+            Fetched::Chat(ticket, found) => self.chat_actions.on_found(cx, &self.link, ticket, found)?,
             Fetched::Forgetting(outcome) => self.chats.on_fetched(cx, &mut self.link, outcome),
             Fetched::Received(ticket, found) => self.media_retries.on_found(&self.link, ticket, found),
             Fetched::Oldest(ticket, found) => self.histories.on_oldest(&self.link, ticket, found),

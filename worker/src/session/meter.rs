@@ -65,6 +65,11 @@ pub(crate) fn identity_changed() {
     counter!("fanfare_identities_changed_total").increment(1);
 }
 
+/// A collection of the app state did not check out; `collection` is one of a closed set.
+pub(crate) fn app_state_refused(collection: &'static str) {
+    counter!("fanfare_app_state_refused_total", "collection" => collection).increment(1);
+}
+
 /// A message that a device asked for again was not taken from us.
 pub(crate) fn resend_failed() {
     counter!("fanfare_resends_failed_total").increment(1);

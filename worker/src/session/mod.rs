@@ -10,6 +10,7 @@ pub mod attempts;
 mod ballots;
 mod calls;
 pub(crate) mod cap;
+mod chat_actions;
 mod chats;
 mod commands;
 mod contacts;

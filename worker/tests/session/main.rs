@@ -1,6 +1,7 @@
 //! The session role end to end, in process: real database and broker, simulated WhatsApp.
 
 mod accounts;
+mod app_state;
 mod broadcast;
 mod calls;
 mod chats;

@@ -11,6 +11,7 @@ use crate::{
     pairing::passkey::webauthn::Assertion,
     profile::{ProfileRequest, Typing},
     proto,
+    sync_action::request::SyncRequest,
     time::Timestamp,
 };
 
@@ -126,6 +127,14 @@ pub enum Command {
         /// Its id.
         id: String,
     },
+    /// Change something that the account's devices agree on. Answered by `SyncAnswered` with the same ticket when the server
+    /// has taken it; what came of it is told by `SyncActions` in the same step.
+    Sync {
+        /// Comes back with the answer.
+        ticket: u64,
+        /// What.
+        request: Box<SyncRequest>,
+    },
     /// Tell the owner from now on, until the connection ends, when this person is there and writes. Not answered.
     FollowPresence(Jid),
     /// Tell a chat that something is being written, or not any more. Not answered.
@@ -194,6 +203,11 @@ impl fmt::Debug for Command {
                 .debug_struct("RejectCall")
                 .field("ticket", ticket)
                 .finish_non_exhaustive(),
+            Self::Sync { ticket, request } => f
+                .debug_struct("Sync")
+                .field("ticket", ticket)
+                .field("request", request)
+                .finish(),
             Self::FollowPresence(_) => f.write_str("FollowPresence(…)"),
             Self::Type { typing, .. } => f.debug_tuple("Type").field(typing).finish(),
             Self::MarkRead { chat, ids, .. } => f
@@ -250,6 +264,10 @@ impl Command {
             Self::RejectCall { ticket, .. } => {
                 let result = Err(QueryError::NotConnected);
                 Some(Event::CallRejected { ticket, result })
+            }
+            Self::Sync { ticket, .. } => {
+                let result = Err(QueryError::NotConnected);
+                Some(Event::SyncAnswered { ticket, result })
             }
             Self::AnswerPasskey { ticket, .. } => Some(Event::not_expected(PasskeyStep::Answer, ticket)),
             Self::ConfirmPasskey { ticket } => Some(Event::not_expected(PasskeyStep::Confirmation, ticket)),

@@ -30,8 +30,8 @@ pub use self::passkey::{Comparison, PasskeyError, PasskeyStep};
 pub use self::refusal::{NewChatCap, Refusal, Restriction};
 use crate::{
     group::news::GroupNews, group::request::GroupAnswer, jid::Jid, message_id::MessageId,
-    profile::PresenceNews, profile::ProfileAnswer, reason::CloseReason, time::Timestamp,
-    version::ClientVersion,
+    profile::PresenceNews, profile::ProfileAnswer, reason::CloseReason, sync_action::SyncActions,
+    time::Timestamp, version::ClientVersion,
 };
 
 /// One thing that happened in a session.
@@ -252,6 +252,21 @@ pub enum Event {
         /// What the server says.
         result: Result<Box<ProfileAnswer>, QueryError>,
     },
+    /// What became of a collection of the app state: what devices of the account did to chats, contacts and labels, this one
+    /// among them.
+    SyncActions(Box<SyncActions>),
+    /// What the server has of a collection of the app state does not check out: nothing of it counts.
+    SyncRefused {
+        /// The collection's name on the wire.
+        collection: &'static str,
+    },
+    /// The answer to [`Command::Sync`](crate::command::Command::Sync).
+    SyncAnswered {
+        /// The request's ticket.
+        ticket: u64,
+        /// Whether the server has taken it.
+        result: Result<(), QueryError>,
+    },
     /// A device is left out: nothing is encrypted for it, and what it sent is not believed. The other devices of its
     /// user are not concerned.
     DeviceRefused {
@@ -346,12 +361,7 @@ impl fmt::Debug for Event {
             Self::ResendFailed { id, device, reason } => one("ResendFailed", "why", &(id, device, reason)),
             Self::Receipt(receipt) => receipt.fmt(f),
             Self::Message(incoming) => incoming.fmt(f),
-            Self::Undecryptable {
-                id,
-                attempt,
-                given_up,
-                ..
-            } => one("Undecryptable", "how", &(id, attempt, given_up)),
+            Self::Undecryptable { id, attempt, .. } => one("Undecryptable", "how", &(id, attempt)),
             Self::Misbehaved { how } => one("Misbehaved", "how", how),
             Self::Recalled { ticket, registration } => {
                 one("Recalled", "answer", &(ticket, registration.is_some()))
@@ -367,6 +377,9 @@ impl fmt::Debug for Event {
                 one("GroupAnswered", "refused", &(ticket, result.as_ref().err()))
             }
             Self::GroupChanged(news) => news.fmt(f),
+            Self::SyncActions(actions) => actions.fmt(f),
+            Self::SyncRefused { collection } => one("SyncRefused", "collection", collection),
+            Self::SyncAnswered { ticket, result } => one("SyncAnswered", "answer", &(ticket, result)),
             Self::Presence(news) => news.fmt(f),
             Self::Call(news) => news.fmt(f),
             Self::ContactChanged(news) => news.fmt(f),

@@ -43,6 +43,7 @@ pub mod server;
 pub mod signal;
 pub mod stanza;
 pub mod store;
+pub mod sync_action;
 pub mod syncd;
 mod tokens;
 mod unpacking;

@@ -1,7 +1,7 @@
 //! Chats, messages and people that are kept.
 
 use serde_json::json;
-use shared::job::{BeforeMessage, Forgotten, HistoryAsked, HistoryBody};
+use shared::job::{BeforeMessage, ChatAction, ChatActionJob, Forgotten, HistoryAsked, HistoryBody};
 use shared::recipient::Number;
 use shared::store::recipients::RecipientState;
 
@@ -22,6 +22,7 @@ pub(super) fn all() -> Vec<Examples> {
         "from",
         "must be a time with its offset, such as 2026-12-24T09:00:00Z, or milliseconds since 1970",
     );
+    let no_chat = Problem::field("chat", "is needed to archive");
     let forgotten = Forgotten {
         messages: 12,
         recipients: 3,
@@ -32,6 +33,13 @@ pub(super) fn all() -> Vec<Examples> {
         Examples::of("get /v1/sessions/{token}/chats")
             .answers(200, "chats", &page(chat()))
             .refuses("/v1/sessions/nobody/chats", nobody()),
+        Examples::of("post /v1/sessions/{token}/chats")
+            .asks(&ChatActionJob::new(ChatAction::Archive, Some(fixed(ANA))))
+            .refuses_body(
+                "/v1/sessions/shop/chats",
+                &json!({ "action": "archive" }),
+                no_chat,
+            ),
         Examples::of("get /v1/sessions/{token}/chats/{chat}")
             .answers(200, "chat", &chat())
             .refuses("/v1/sessions/shop/chats/5531900000077", no_such_chat()),
@@ -124,6 +132,11 @@ fn chat() -> Chat {
             timestamp: LATER,
             state: Some(RecipientState::Read.as_str()),
         },
+        archived: false,
+        pinned_at: Some(LATER),
+        muted: false,
+        muted_until: None,
+        marked_unread: false,
     }
 }
 

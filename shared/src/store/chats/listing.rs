@@ -116,7 +116,7 @@ async fn received(
     let sql = read(
         "chats::list",
         "($2::timestamptz IS NULL OR (c.last_at, c.jid) < ($2 /* time */, $3::text /* jid */))
-          AND ($4::text IS NULL OR strpos(lower(coalesce(c.name, k.name, '')), lower($4 /* letters */)) > 0
+          AND ($4::text IS NULL OR strpos(lower(coalesce(c.name, k.saved_name, k.name, '')), lower($4 /* letters */)) > 0
                OR strpos(c.jid, $4) > 0)",
         "ORDER BY c.last_at DESC, c.jid DESC LIMIT $5 /* limit */",
     );
@@ -135,8 +135,8 @@ async fn received(
 fn read(name: &str, condition: &str, order: &str) -> String {
     format!(
         "-- {name}
-        SELECT c.*, o.*, f.fresh FROM (
-            SELECT c.session_id, c.jid, c.lid, coalesce(c.name, k.name) AS name, c.unread, c.last_at, c.last_id,
+        SELECT c.*, {STATE}, o.*, f.fresh FROM (
+            SELECT c.session_id, c.jid, c.lid, coalesce(c.name, k.saved_name, k.name) AS name, c.unread, c.last_at, c.last_id,
                 c.last_from_me, c.last_sender, c.last_kind, c.last_text
             FROM chat c LEFT JOIN contact k ON k.session_id = c.session_id AND k.jid = c.jid
             WHERE c.session_id = $1 /* session */ AND {condition}
@@ -156,7 +156,23 @@ fn read(name: &str, condition: &str, order: &str) -> String {
                 SELECT 1 FROM message m
                 WHERE m.session_id = c.session_id AND m.chat = c.jid AND m.target IS NULL AND NOT m.from_me AND m.at > a.at
                 LIMIT c.unread) m) f ON a.at IS NOT NULL
-        ORDER BY c.last_at DESC, c.jid DESC"
+        {}
+        ORDER BY c.last_at DESC, c.jid DESC",
+        state("c.session_id", "c.jid", "c.lid")
+    )
+}
+
+/// What the account's devices agree on about a chat.
+const STATE: &str =
+    "coalesce(s.archived, false) AS archived, s.pinned_at, coalesce(s.muted, false) AS muted, s.muted_until,
+    coalesce(s.marked_unread, false) AS marked_unread";
+
+/// Where that is read from: `s`, by whichever of its names it is kept.
+fn state(session: &str, jid: &str, lid: &str) -> String {
+    format!(
+        "LEFT JOIN LATERAL (
+            SELECT * FROM chat_state s WHERE s.session_id = {session} AND s.jid IN ({jid}, {lid})
+            ORDER BY s.jid = {jid} DESC LIMIT 1) s ON true"
     )
 }
 
@@ -168,15 +184,17 @@ async fn find_written(
 ) -> Result<Option<ChatRecord>, StoreError> {
     let sql = format!(
         "-- chats::find_written
-        SELECT $3::text AS jid, $4::text AS lid, k.name, q.created_at, r.stanza_id, r.state,
-            coalesce(r.sent_at, q.created_at) AS sent_at, r.variables, q.content
+        SELECT $3::text AS jid, $4::text AS lid, coalesce(k.saved_name, k.name) AS name, q.created_at, r.stanza_id, r.state,
+            coalesce(r.sent_at, q.created_at) AS sent_at, r.variables, q.content, {STATE}
         FROM recipient r JOIN queue q ON q.id = r.queue_id
         LEFT JOIN contact k ON k.session_id = $1 AND k.jid = $3 /* jid */
+        {}
         WHERE r.session_id = $1 /* session */ AND coalesce(r.addressee, r.number) = ANY ($2 /* names */)
           AND {WRITTEN} AND q.started_at IS NOT NULL AND {SAYS_SOMETHING}
           AND NOT EXISTS (SELECT 1 FROM chat_cleared d
               WHERE d.session_id = $1 AND d.jid = $3 AND d.at >= q.created_at)
-        ORDER BY q.created_at DESC, q.id DESC, r.seq DESC LIMIT 1"
+        ORDER BY q.created_at DESC, q.id DESC, r.seq DESC LIMIT 1",
+        state("$1", "$3::text", "$4::text")
     );
     let recipients = names.as_recipients();
     let row = store
@@ -255,11 +273,11 @@ fn walk() -> String {
                 CASE WHEN strpos(name, '@') = 0 THEN name || '@s.whatsapp.net' ELSE name END AS jid
             FROM w),
         fresh AS (
-            SELECT n.queue_id, n.created_at, n.seq, n.jid, k.lid, k.name
+            SELECT n.queue_id, n.created_at, n.seq, n.jid, k.lid, coalesce(k.saved_name, k.name) AS name
             FROM n LEFT JOIN contact k ON k.session_id = $1 AND k.jid = n.jid
             WHERE n.nth = 1 AND n.name IS NOT NULL AND n.name <> $8::text /* nobody */
               AND ($5::text IS NULL OR strpos(n.name, $5 /* letters */) > 0
-                   OR strpos(lower(coalesce(k.name, '')), lower($5)) > 0)
+                   OR strpos(lower(coalesce(k.saved_name, k.name, '')), lower($5)) > 0)
               AND NOT EXISTS (SELECT 1 FROM chat c WHERE c.session_id = $1 AND c.jid = n.jid)
               AND NOT (n.jid LIKE '%@lid' AND n.jid IN (SELECT lid FROM chat WHERE session_id = $1 AND lid IS NOT NULL))
               AND NOT EXISTS (SELECT 1 FROM chat_cleared d
@@ -273,10 +291,13 @@ fn walk() -> String {
             SELECT queue_id, created_at, seq FROM w
             WHERE (SELECT count(*) = $7 OR count(DISTINCT queue_id) = $7 FROM w)
             ORDER BY created_at, queue_id, seq NULLS FIRST LIMIT 1)
-        SELECT f.*, r.stanza_id, r.state, coalesce(r.sent_at, f.created_at) AS sent_at, r.variables, q.content
+        SELECT f.*, r.stanza_id, r.state, coalesce(r.sent_at, f.created_at) AS sent_at, r.variables, q.content, {STATE}
         FROM fresh f JOIN recipient r ON r.queue_id = f.queue_id AND r.seq = f.seq JOIN queue q ON q.id = f.queue_id
+        {}
         UNION ALL
-        SELECT queue_id, created_at, seq, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM looked
-        ORDER BY 2 DESC, 1 DESC, 3 DESC NULLS LAST"
+        SELECT queue_id, created_at, seq, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, false, NULL, false, NULL, false
+        FROM looked
+        ORDER BY 2 DESC, 1 DESC, 3 DESC NULLS LAST",
+        state("$1", "f.jid", "f.lid")
     )
 }

@@ -65,6 +65,10 @@ pub struct Reaction {
 /// A message's place in a list: when it was sent, and its id.
 pub type Place = (OffsetDateTime, String);
 
+/// A message `m` that no device of the account deleted with the others of its chat.
+pub(super) const SHOWN: &str = "NOT EXISTS (
+    SELECT 1 FROM chat_state s WHERE s.session_id = m.session_id AND s.jid = m.chat AND s.cleared_at >= m.at)";
+
 /// What is read of a message `m`.
 pub(super) const COLUMNS: &str =
     "m.id, m.chat, m.from_me, m.sender, m.push_name, m.at, m.kind, m.body, m.said, m.edited_at, m.deleted_at";
@@ -86,7 +90,7 @@ pub async fn of_chat(
             (SELECT {COLUMNS}, NULL::uuid AS queue_id, NULL::smallint AS state, NULL::jsonb AS variables,
                 NULL::jsonb AS content
             FROM message m
-            WHERE m.session_id = $1 /* session */ AND m.chat = $2 /* chat */ AND m.target IS NULL
+            WHERE m.session_id = $1 /* session */ AND m.chat = $2 /* chat */ AND m.target IS NULL AND {SHOWN}
               AND ($4::timestamptz IS NULL OR (m.at, m.id) < ($4 /* time */, $5::text /* id */))
               AND NOT (m.from_me AND EXISTS (
                   SELECT 1 FROM recipient r WHERE r.session_id = $1 AND r.stanza_id = m.id))

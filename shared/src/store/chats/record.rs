@@ -4,6 +4,7 @@ use time::OffsetDateTime;
 use tokio_postgres::Row;
 
 use super::change;
+use super::state::Muted;
 use crate::store::StoreError;
 use crate::store::recipients::{RecipientState, told};
 
@@ -23,6 +24,14 @@ pub struct ChatRecord {
     pub last_at: OffsetDateTime,
     /// Its newest message, whoever sent it.
     pub last: Last,
+    /// Whether it is in the archive.
+    pub archived: bool,
+    /// When it was pinned above the others, if it is.
+    pub pinned_at: Option<OffsetDateTime>,
+    /// How long it makes no sound.
+    pub muted: Muted,
+    /// Whether somebody marked it as unread, to look at it again.
+    pub marked_unread: bool,
 }
 
 /// The newest message of a chat, in short.
@@ -107,6 +116,10 @@ pub(super) fn chat(row: &Row) -> Result<ChatRecord, StoreError> {
         },
         last_at,
         last,
+        archived: row.try_get("archived")?,
+        pinned_at: row.try_get("pinned_at")?,
+        muted: muted(row)?,
+        marked_unread: row.try_get("marked_unread")?,
     })
 }
 
@@ -119,6 +132,19 @@ pub(super) fn sent_chat(row: &Row) -> Result<ChatRecord, StoreError> {
         unread: 0,
         last_at: row.try_get("created_at")?,
         last: sent(row, row.try_get("stanza_id")?)?,
+        archived: row.try_get("archived")?,
+        pinned_at: row.try_get("pinned_at")?,
+        muted: muted(row)?,
+        marked_unread: row.try_get("marked_unread")?,
+    })
+}
+
+fn muted(row: &Row) -> Result<Muted, StoreError> {
+    let until: Option<OffsetDateTime> = row.try_get("muted_until")?;
+    Ok(match (row.try_get("muted")?, until) {
+        (false, _) => Muted::No,
+        (true, Some(at)) => Muted::Until(at),
+        (true, None) => Muted::Always,
     })
 }
 

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::PAGE_MAX;
 use super::change::{Peer, lexemes, words};
 use super::listing::{SAYS_SOMETHING, WRITTEN, sent_place};
-use super::messages::{self, COLUMNS, KeptMessage};
+use super::messages::{self, COLUMNS, KeptMessage, SHOWN};
 use super::place::{self, Place, SentPlace, Start, Walked};
 use super::record::Found;
 use crate::content::{Content, Variables};
@@ -112,7 +112,7 @@ impl Page<'_> {
             SELECT {COLUMNS}, NULL::uuid AS queue_id, NULL::smallint AS state, NULL::jsonb AS variables,
                 NULL::jsonb AS content
             FROM message m
-            WHERE m.session_id = $1 /* session */ AND m.target IS NULL AND {text} AND {chat}
+            WHERE m.session_id = $1 /* session */ AND m.target IS NULL AND {text} AND {chat} AND {SHOWN}
               AND m.at >= coalesce($4 /* from */, '-infinity'::timestamptz) AND m.at < coalesce($5 /* to */, 'infinity'::timestamptz)
               AND ($6::timestamptz IS NULL OR (m.at, m.id) < ($6 /* time */, $7::text /* id */))
               AND NOT (m.from_me AND EXISTS (SELECT 1 FROM recipient r WHERE r.session_id = $1 AND r.stanza_id = m.id))

@@ -11,13 +11,13 @@ use tokio_postgres::{Client, Statement};
 use uuid::Uuid;
 
 use super::change::{QueueChange, RecipientChange, RecipientKey, SessionChange, SessionPatch, Write};
-use super::chats;
 use super::joined::Joined;
 use super::people;
 use super::received::ReceivedColumns;
 use super::received_polls::PollColumns;
 use super::sealed::SealedWrite;
 use super::statements::Statements;
+use super::{chats, states};
 use crate::id::{QueueId, StanzaId};
 use crate::job::Delay;
 use crate::recipient::Number;
@@ -130,6 +130,7 @@ struct Columns<'a> {
     events: EventColumns<'a>,
     chats: chats::Columns<'a>,
     people: people::Columns<'a>,
+    states: states::Columns<'a>,
 }
 
 #[derive(Default)]
@@ -331,6 +332,7 @@ impl<'a> Columns<'a> {
         columns.gather_events(writes);
         columns.chats = chats::Columns::gather(writes, joined);
         columns.people = people::Columns::gather(writes);
+        columns.states = states::Columns::gather(writes);
         columns
     }
 
@@ -555,7 +557,9 @@ impl<'a> Columns<'a> {
             (!sessions.ids.is_empty(), &statements.sessions, &rows),
             (!events.ids.is_empty(), &statements.outbox, &outbox),
         ];
-        let chats = self.chats.steps(&statements.chats);
+        let mut chats = self.chats.steps(&statements.chats);
+        // Behind what came in: what is deleted in the same batch was there before.
+        chats.extend(self.states.steps(&statements.states));
         let needed = steps.iter().filter(|(needed, ..)| *needed);
         let needed = needed.map(|(_, statement, parameters)| (*statement, *parameters));
         let people = self.people.steps(&statements.people);

@@ -10,6 +10,7 @@ use crate::job::{Delay, Presence};
 use crate::recipient::Number;
 use crate::store::chats::change::ChatChange;
 use crate::store::chats::people::PersonChange;
+use crate::store::chats::state::StateChange;
 use crate::store::keys::KeyKind;
 use crate::store::leases::Fence;
 use crate::store::outbox::OutboxEvent;
@@ -41,6 +42,8 @@ pub struct Write {
     pub chats: Vec<ChatChange>,
     /// What became known of people; behind `chats`.
     pub people: Vec<PersonChange>,
+    /// What devices of the account did to chats and people.
+    pub states: Vec<StateChange>,
     /// Files of messages that came in. One that is known stays as it is.
     pub received: Vec<ReceivedMedia>,
     /// Polls that came in. One that is known stays as it is.
@@ -69,6 +72,7 @@ impl Write {
             rejections: Vec::new(),
             chats: Vec::new(),
             people: Vec::new(),
+            states: Vec::new(),
             received: Vec::new(),
             polls: Vec::new(),
             session_row: None,
@@ -87,6 +91,7 @@ impl Write {
             && self.rejections.is_empty()
             && self.chats.is_empty()
             && self.people.is_empty()
+            && self.states.is_empty()
             && self.received.is_empty()
             && self.polls.is_empty()
             && self.session_row.is_none()

@@ -240,11 +240,12 @@ WITH i AS (
         AS i (session_id, lid, jid)),
 people AS (
     DELETE FROM contact c USING i WHERE c.session_id = i.session_id AND c.jid = i.lid
-    RETURNING c.session_id, i.jid, i.lid, c.name, c.business, c.about, c.picture, c.told_as, c.told_name),
+    RETURNING c.session_id, i.jid, i.lid, c.name, c.saved_name, c.business, c.about, c.picture, c.told_as, c.told_name),
 known AS (
-    INSERT INTO contact (session_id, jid, lid, name, business, about, picture, told_as, told_name)
-    SELECT session_id, jid, lid, name, business, about, picture, told_as, told_name FROM people
+    INSERT INTO contact (session_id, jid, lid, name, saved_name, business, about, picture, told_as, told_name)
+    SELECT session_id, jid, lid, name, saved_name, business, about, picture, told_as, told_name FROM people
     ON CONFLICT (session_id, jid) DO UPDATE SET lid = excluded.lid, name = coalesce(contact.name, excluded.name),
+        saved_name = coalesce(contact.saved_name, excluded.saved_name),
         business = coalesce(contact.business, excluded.business), about = coalesce(contact.about, excluded.about),
         picture = coalesce(contact.picture, excluded.picture), told_as = coalesce(excluded.told_as, contact.told_as),
         told_name = coalesce(contact.told_name, excluded.told_name)),

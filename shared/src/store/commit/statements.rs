@@ -2,7 +2,7 @@
 
 use tokio_postgres::{Client, Statement};
 
-use super::{chats, people};
+use super::{chats, people, states};
 use crate::store::StoreError;
 
 /// The statements, prepared on one connection.
@@ -20,6 +20,7 @@ pub(super) struct Statements {
     pub(super) outbox: Statement,
     pub(super) chats: chats::Statements,
     pub(super) people: people::Statements,
+    pub(super) states: states::Statements,
 }
 
 impl Statements {
@@ -38,6 +39,7 @@ impl Statements {
             outbox: client.prepare(OUTBOX).await?,
             chats: chats::Statements::prepare(client).await?,
             people: people::Statements::prepare(client).await?,
+            states: states::Statements::prepare(client).await?,
         })
     }
 }

@@ -9,6 +9,7 @@ mod chats;
 mod final_answers;
 mod queues_and_recipients;
 mod restrictions;
+mod states;
 
 use super::*;
 use crate::content::Text;

@@ -1,6 +1,8 @@
-//! The app state of accounts: what phones have sealed, and what the server hands out of it.
+//! The app state of accounts: what phones have sealed, what the server hands out of it, and what companions add.
 //!
 //! Facts: docs/PROTOCOL.md, "App state".
+
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -8,11 +10,12 @@ use whatsapp::binary::Node;
 use whatsapp::jid::Jid;
 use whatsapp::media::{self, MediaKey, MediaKind};
 use whatsapp::proto::sync_action_value::{NctSaltSyncAction, PushNameSetting};
-use whatsapp::proto::{ExternalBlobReference, SyncActionValue};
-use whatsapp::syncd::{Change, KeyId, Macs, MutationKeys, Operation, Sealer, State};
+use whatsapp::proto::{ExternalBlobReference, SyncActionValue, SyncdPatch, SyncdVersion};
+use whatsapp::syncd::{Change, KeyId, MutationKeys, Operation, Sealer};
 
 use super::World;
-use super::sealed::Collection;
+use super::phone_state::{CollectionShown, PhoneChange, Sealing, Spoil};
+use super::sealed::{AppState, Collection};
 use super::stanza::{error, iq_from_server, notification};
 use crate::number::{Addressing, DeviceAddr, Number};
 use crate::sharing::SaltSharing;
@@ -22,6 +25,26 @@ const PATCHES_AT_A_TIME: usize = 16;
 
 const NAME: &str = "critical_block";
 const SALT: &str = "regular_high";
+const COLLECTIONS: [&str; 5] = [NAME, "critical_unblock_low", SALT, "regular_low", "regular"];
+
+/// The place of a key that is shared only when it is asked for.
+const UNSHARED_KEY: u32 = 2;
+
+/// A record of the account itself.
+fn of_account(
+    collection: &'static str,
+    operation: Operation,
+    index: &str,
+    value: SyncActionValue,
+) -> Sealing {
+    Sealing {
+        collection,
+        operation,
+        index: vec![index.to_owned()],
+        value,
+        version: 1,
+    }
+}
 
 impl World {
     /// A key of an account's app state: the first seals the name, the second the rest.
@@ -57,7 +80,7 @@ impl World {
             account.name.clone_from(&name);
             if account.app_state.is_some() {
                 self.seal_name(number, name);
-                self.notify_collection(number, NAME);
+                self.notify_collection(number, NAME, None);
             }
         }
     }
@@ -81,7 +104,7 @@ impl World {
         });
         if is_sealed {
             self.seal_salt(number);
-            self.notify_collection(number, SALT);
+            self.notify_collection(number, SALT, None);
         }
     }
 
@@ -90,7 +113,11 @@ impl World {
             push_name_setting: Some(PushNameSetting { name: Some(name) }),
             ..SyncActionValue::default()
         };
-        self.seal(number, NAME, Operation::Set, &["setting_pushName"], value);
+        self.seal(
+            number,
+            of_account(NAME, Operation::Set, "setting_pushName", value),
+            None,
+        );
     }
 
     fn seal_salt(&mut self, number: Number) {
@@ -105,18 +132,56 @@ impl World {
             }),
             ..SyncActionValue::default()
         };
-        self.seal(number, SALT, operation, &["nct_salt_sync"], value);
+        self.seal(number, of_account(SALT, operation, "nct_salt_sync", value), None);
     }
 
-    fn seal(
-        &mut self,
-        number: Number,
-        name: &'static str,
-        operation: Operation,
-        index: &[&str],
-        value: SyncActionValue,
-    ) {
-        let (id, key) = self.app_state_key(number, u32::from(name != NAME));
+    /// The phone does something to a chat, a contact or a label: companions hear of it, unless it waits for an upload.
+    pub(super) fn change_state(&mut self, number: Number, change: PhoneChange, spoil: Option<Spoil>) {
+        self.seal_first_state(number);
+        let sealing = change.clone().sealing(self.clock.unix_seconds());
+        let name = sealing.collection;
+        let Some(app_state) = self.app_state_of(number) else {
+            return;
+        };
+        let collection = app_state.collections.entry(name).or_default();
+        match spoil {
+            Some(Spoil::Conflict) => return collection.before_upload.push(change),
+            Some(Spoil::Gap) => {
+                collection.withheld.insert(collection.patches.len());
+                let again = change.sealing(self.clock.unix_seconds());
+                self.seal(number, again, None);
+            }
+            _ => {}
+        }
+        self.seal(number, sealing, spoil);
+        self.notify_collection(number, name, None);
+    }
+
+    /// What is in the collections of an account: their versions, and the indexes of their records.
+    pub(super) fn show_state(&mut self, number: Number) -> BTreeMap<String, CollectionShown> {
+        self.seal_first_state(number);
+        let collections = self.app_state_of(number).map(|state| &state.collections);
+        let shown = collections.into_iter().flatten().map(|(name, collection)| {
+            let shown = CollectionShown {
+                version: collection.state.version,
+                records: collection.records.keys().cloned().collect(),
+            };
+            ((*name).to_owned(), shown)
+        });
+        shown.collect()
+    }
+
+    fn app_state_of(&mut self, number: Number) -> Option<&mut AppState> {
+        self.accounts.get_mut(&number)?.app_state.as_deref_mut()
+    }
+
+    fn seal(&mut self, number: Number, sealing: Sealing, spoil: Option<Spoil>) {
+        let which = match (spoil, sealing.collection) {
+            (Some(Spoil::Key), _) => UNSHARED_KEY,
+            (_, NAME) => 0,
+            _ => 1,
+        };
+        let (id, key) = self.app_state_key(number, which);
         let iv = self
             .seed
             .bytes("app state iv", DeviceAddr::phone(number), self.last_id as u32);
@@ -126,29 +191,37 @@ impl World {
         let Some(app_state) = account.and_then(|account| account.app_state.as_mut()) else {
             return;
         };
-        let collection = app_state.collections.entry(name).or_insert_with(|| Collection {
-            state: State::NEW,
-            macs: Macs::default(),
-            patches: Vec::new(),
-        });
+        let name = sealing.collection;
+        let collection = app_state.collections.entry(name).or_default();
+        let value = SyncActionValue {
+            timestamp: Some(now),
+            ..sealing.value
+        };
+        match sealing.operation {
+            Operation::Set => drop(collection.records.insert(sealing.index.clone(), value.clone())),
+            Operation::Remove => drop(collection.records.remove(&sealing.index)),
+        }
+        let index: Vec<&str> = sealing.index.iter().map(String::as_str).collect();
         let change = Change {
-            operation,
-            index,
-            value: SyncActionValue {
-                timestamp: Some(now),
-                ..value
-            },
-            version: 1,
+            operation: sealing.operation,
+            index: &index,
+            value,
+            version: sealing.version,
             iv: *iv.first_chunk().unwrap_or(&[0; 16]),
         };
-        let patch = sealer.patch(name, &mut collection.state, &mut collection.macs, &[change]);
+        let mut patch = sealer.patch(name, &mut collection.state, &mut collection.macs, &[change]);
+        if spoil == Some(Spoil::Mac) {
+            patch.patch_mac = Some(Bytes::from_static(&[0; 32]));
+        }
         collection.patches.push(patch);
         self.last_id += 1;
     }
 
-    fn notify_collection(&mut self, number: Number, name: &'static str) {
+    /// Tells the companions but this one that a collection has changed.
+    fn notify_collection(&mut self, number: Number, name: &'static str, but: Option<DeviceAddr>) {
         let version = self.version_of(number, name);
-        for to in self.linked_devices(number).collect::<Vec<_>>() {
+        let others = self.linked_devices(number).filter(|to| Some(*to) != but);
+        for to in others.collect::<Vec<_>>() {
             let collection = Node::new("collection")
                 .attr("name", name)
                 .attr("version", version);
@@ -167,7 +240,7 @@ impl World {
     }
 
     /// Answers what a companion asks for. A request that can't be read must be refused: some clients repeat it without end
-    /// at an empty result. Nothing can be added by companions.
+    /// at an empty result.
     pub(super) fn app_state_answer(&mut self, from: DeviceAddr, id: &str, iq: &Node) -> Node {
         let Some(sync) = iq.child("sync").filter(|sync| sync.child("collection").is_some()) else {
             return error(id, 400, "bad-request");
@@ -183,13 +256,10 @@ impl World {
 
     fn collection_answer(&mut self, from: DeviceAddr, asked: &Node) -> Node {
         let answer = Node::new("collection").attr_opt("name", asked.value("name"));
-        if asked.child("patch").is_some() {
-            let missing = Node::new("error")
-                .attr("code", 404u32)
-                .attr("text", "item-not-found");
-            return answer.attr("type", "error").with_child(missing);
-        }
         let name = asked.attr_str("name").unwrap_or_default().into_owned();
+        if let Some(patch) = asked.child("patch") {
+            return self.take_patch(from, (asked, answer), (&name, patch));
+        }
         let answer = answer.attr("version", self.version_of(from.number, &name));
         let held = asked.attr_u64("version").unwrap_or(0);
         let as_file = self
@@ -203,21 +273,119 @@ impl World {
         {
             return answer.with_child(Node::new("snapshot").with_bytes(file.encode_to_vec()));
         }
-        let collection = self.collection(from.number, &name);
-        let patches = collection
-            .map(|collection| collection.patches.as_slice())
-            .unwrap_or_default();
-        let later = patches.iter().skip(usize::try_from(held).unwrap_or(usize::MAX));
+        self.later_patches(from.number, &name, held, answer)
+    }
+
+    /// Adds to a collection's answer what follows a version.
+    fn later_patches(&self, number: Number, name: &str, held: u64, answer: Node) -> Node {
+        let Some(collection) = self.collection(number, name) else {
+            return answer;
+        };
+        let held = usize::try_from(held).unwrap_or(usize::MAX);
+        let later = collection.patches.iter().enumerate().skip(held);
         let has_more = later.len() > PATCHES_AT_A_TIME;
         let told = later.take(PATCHES_AT_A_TIME);
+        let told = told.filter(|(at, _)| !collection.withheld.contains(at));
         let told: Vec<_> = told
-            .map(|patch| Node::new("patch").with_bytes(patch.encode_to_vec()))
+            .map(|(_, patch)| Node::new("patch").with_bytes(patch.encode_to_vec()))
             .collect();
         if told.is_empty() {
             return answer;
         }
         let answer = answer.attr_opt("has_more_patches", has_more.then_some("true"));
         answer.with_child(Node::new("patches").with_children(told))
+    }
+
+    /// A companion adds to a collection. What does not follow the last version is told what does; what no device of the
+    /// account could believe is refused.
+    fn take_patch(
+        &mut self,
+        from: DeviceAddr,
+        (asked, answer): (&Node, Node),
+        (name, patch): (&str, &Node),
+    ) -> Node {
+        let refuse = |answer: Node, code: u32, text: &'static str| {
+            let error = Node::new("error").attr("code", code).attr("text", text);
+            answer.attr("type", "error").with_child(error)
+        };
+        let Some(name) = COLLECTIONS.iter().find(|one| **one == name).copied() else {
+            return refuse(answer, 404, "item-not-found");
+        };
+        self.act_before_upload(from.number, name);
+        let held = asked.attr_u64("version").unwrap_or(0);
+        if held != self.version_of(from.number, name) {
+            self.audit.count.app_state_conflicts += 1;
+            let answer = refuse(answer, 409, "conflict");
+            return self.later_patches(from.number, name, held, answer);
+        }
+        match self.apply_patch(from, name, patch) {
+            Some(version) => {
+                self.audit.count.app_state_patches += 1;
+                self.notify_collection(from.number, name, Some(from));
+                answer.attr("version", version)
+            }
+            None => {
+                self.audit.count.violations += 1;
+                refuse(answer, 400, "bad-request")
+            }
+        }
+    }
+
+    /// The phone was first, if it is to be.
+    fn act_before_upload(&mut self, number: Number, name: &'static str) {
+        let collection = self
+            .app_state_of(number)
+            .and_then(|state| state.collections.get_mut(name));
+        let waiting = collection.map(|collection| &mut collection.before_upload);
+        let first = waiting
+            .filter(|waiting| !waiting.is_empty())
+            .map(|waiting| waiting.remove(0));
+        if let Some(change) = first {
+            self.change_state(number, change, None);
+        }
+    }
+
+    /// Checks a patch as every device of the account will, and keeps it; its version.
+    fn apply_patch(&mut self, from: DeviceAddr, name: &'static str, patch: &Node) -> Option<u64> {
+        let mut patch = SyncdPatch::decode(patch.bytes()?).ok()?;
+        if patch.version.is_some() || patch.external_mutations.is_some() {
+            return None;
+        }
+        let keys: BTreeMap<KeyId, MutationKeys> = (0..=UNSHARED_KEY)
+            .map(|which| self.app_state_key(from.number, which))
+            .map(|(id, key)| (id, MutationKeys::expand(&key)))
+            .collect();
+        let collection = self
+            .app_state_of(from.number)?
+            .collections
+            .entry(name)
+            .or_default();
+        let version = collection.state.version + 1;
+        patch.version = Some(SyncdVersion {
+            version: Some(version),
+        });
+        let macs = collection.macs.clone();
+        let applied = collection
+            .state
+            .apply(name, &patch, &patch.mutations, &keys, macs);
+        let applied = applied
+            .inspect_err(|error| tracing::warn!(collection = name, %error, "an upload is refused"))
+            .ok()?;
+        (collection.state, collection.macs) = (applied.state, applied.macs);
+        collection.patches.push(patch);
+        let mut name_now = None;
+        for mutation in applied.mutations {
+            let own_name = mutation.value.push_name_setting.as_ref();
+            name_now = own_name.and_then(|setting| setting.name.clone()).or(name_now);
+            match mutation.operation {
+                Operation::Set => drop(collection.records.insert(mutation.index, mutation.value)),
+                Operation::Remove => drop(collection.records.remove(&mutation.index)),
+            }
+        }
+        if let (Some(name), Some(account)) = (name_now, self.accounts.get_mut(&from.number)) {
+            account.name = name;
+        }
+        Some(version)
     }
 
     /// Everything in a collection as a file.

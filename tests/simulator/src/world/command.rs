@@ -1,5 +1,7 @@
 //! What the control API asks of the world. Each command carries where its answer goes.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
@@ -12,6 +14,7 @@ use super::forms::Labels;
 use super::group::{GroupChange, GroupShown, NewGroup};
 use super::limits::{Cap, Restrict};
 use super::person::PersonNews;
+use super::phone_state::{CollectionShown, PhoneChange, Spoil};
 use super::port::ConnId;
 use super::properties::PropertyChange;
 use super::rules::AccountAddressing;
@@ -151,6 +154,10 @@ pub enum Command {
     TurnCall(String, CallTurn, Answer<()>),
     /// What became of a call.
     ShowCall(String, Answer<CallShown>),
+    /// A phone does something to a chat, a contact or a label.
+    State(Number, PhoneChange, Option<Spoil>, Answer<()>),
+    /// What is in the app state of an account.
+    ShowState(Number, Answer<BTreeMap<String, CollectionShown>>),
     /// A contact writes, or not any more, in the chat with a phone.
     Writes(Number, Number, Writing, Answer<()>),
     /// What an account lets others know of it.
@@ -180,7 +187,7 @@ pub enum Command {
     /// Make a group; answers its address.
     MakeGroup(NewGroup, Answer<String>),
     /// Do something to a group.
-    ChangeGroup(String, GroupChange, Answer<()>),
+    ChangeGroup(String, Box<GroupChange>, Answer<()>),
     /// How a group stands.
     ShowGroup(String, Answer<GroupShown>),
     /// Whether a contact lets others add it to groups.

@@ -34,6 +34,7 @@ mod past;
 mod people;
 mod perform;
 mod person;
+mod phone_state;
 mod pictures;
 mod port;
 mod prekeys;
@@ -82,6 +83,7 @@ pub use group::{GroupAddressing, GroupChange, GroupKind, GroupShown, NewGroup, R
 pub use limits::{Cap, Ends, Restrict};
 use pairing::{Pairing, REFS};
 pub use person::{PersonNews, PictureNews};
+pub use phone_state::{CollectionShown, PhoneChange, Spoil};
 pub use port::{ConnId, INPUT_QUEUE, Input, OUTBOUND_QUEUE, Opening, Outbound, OutboundQueue};
 pub use properties::PropertyChange;
 pub use rules::{AccountAddressing, ByNumber, ClientProps};
@@ -282,7 +284,7 @@ impl World {
             Output::GroupMessage(message) => self.crowd_group_message(*message),
             Output::Message(message) => self.crowd_message(*message),
             Output::WantPast(wanted) => self.more_past(wanted.companion, &wanted.request, &wanted.asked),
-            Output::WantKeys(companion) => self.share_keys(companion, 0..2),
+            Output::WantKeys(companion) => self.share_keys(companion, 0..3),
             Output::WantBundles { who, send, of } => self.crowd_wants_bundles(who, send, &of),
         }
     }

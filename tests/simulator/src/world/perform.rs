@@ -70,6 +70,14 @@ impl World {
                     NewsBy::AccountSync => self.tell_name(number, name),
                 })));
             }
+            Command::State(number, change, spoil, answer) => {
+                let known = self.require_phone(number);
+                drop(answer.send(known.map(|()| self.change_state(number, change, spoil))));
+            }
+            Command::ShowState(number, answer) => {
+                let known = self.require_phone(number);
+                drop(answer.send(known.map(|()| self.show_state(number))));
+            }
             Command::Privacy(number, name, value, answer) => {
                 let known = self.require_phone(number);
                 drop(answer.send(known.and_then(|()| {

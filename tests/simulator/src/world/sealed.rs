@@ -1,6 +1,6 @@
 //! What phones have sealed: collections of the app state, and files.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -10,10 +10,11 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use whatsapp::binary::Node;
 use whatsapp::media::{MAC_BYTES, MediaKey};
-use whatsapp::proto::SyncdPatch;
+use whatsapp::proto::{SyncActionValue, SyncdPatch};
 use whatsapp::stanza::media_conn::{MediaAuth, MediaConn, MediaHost};
 use whatsapp::syncd::{Macs, State};
 
+use super::phone_state::PhoneChange;
 use crate::number::Number;
 use crate::refusal::Refusal;
 
@@ -63,7 +64,27 @@ pub(super) struct AppState {
 pub(super) struct Collection {
     pub(super) state: State,
     pub(super) macs: Macs,
+    /// By their numbers, from the first.
     pub(super) patches: Vec<SyncdPatch>,
+    /// What of that is there, by its index.
+    pub(super) records: BTreeMap<Vec<String>, SyncActionValue>,
+    /// Patches, by their places, that are never handed out.
+    pub(super) withheld: BTreeSet<usize>,
+    /// What the phone does right before the next upload.
+    pub(super) before_upload: Vec<PhoneChange>,
+}
+
+impl Default for Collection {
+    fn default() -> Self {
+        Self {
+            state: State::NEW,
+            macs: Macs::default(),
+            patches: Vec::new(),
+            records: BTreeMap::new(),
+            withheld: BTreeSet::new(),
+            before_upload: Vec::new(),
+        }
+    }
 }
 
 /// What a test does to the media host; what is absent stays.

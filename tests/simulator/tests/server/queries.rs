@@ -75,12 +75,18 @@ async fn app_state_is_empty_and_bad_requests_are_refused() {
     let mut companion = online().await;
     let asked = Node::new("collection").attr("name", "regular");
     let uploaded = asked.clone().with_child(Node::new("patch").with_slice(&[1]));
-    let sync = Node::new("sync").with_children([asked, uploaded]);
+    let stale = uploaded.clone().attr("version", 5u32);
+    let elsewhere = Node::new("collection")
+        .attr("name", "irregular")
+        .with_child(Node::new("patch"));
+    let sync = Node::new("sync").with_children([asked, uploaded, stale, elsewhere]);
     let reply = companion.iq("w:sync:app:state", "set", sync).await;
     let collections = reply.child("sync").unwrap().nodes();
     assert!(collections[0].attr_is("name", "regular") && collections[0].attr_is("version", "0"));
     assert!(collections[0].nodes().is_empty());
-    assert!(collections[1].child("error").unwrap().attr_is("code", "404"));
+    for (collection, code) in collections[1..].iter().zip(["400", "409", "404"]) {
+        assert!(collection.child("error").unwrap().attr_is("code", code), "{code}");
+    }
     let reply = companion
         .iq("w:sync:app:state", "set", Node::new("nonsense"))
         .await;

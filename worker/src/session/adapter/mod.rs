@@ -1,6 +1,8 @@
 //! Where the product's words and the WhatsApp library's meet, and nowhere else: each shape is converted once.
 
 pub(crate) mod about;
+pub(crate) mod app_state;
+pub(crate) mod chat_actions;
 pub(crate) mod clock;
 pub(crate) mod contacts;
 pub(crate) mod events;

@@ -43,6 +43,8 @@ pub(crate) fn wanted(job: &ProfileJob) -> Option<Wanted> {
             value: job.value?.as_str().to_owned(),
         },
         A::SetAbout => ProfileRequest::SetAbout(job.text.clone()?),
+        // Not asked for so: it is a record of the app state.
+        A::SetName => return None,
         A::SetPicture => ProfileRequest::SetPicture {
             group: of,
             jpeg: Some(job.jpeg()?.into()),

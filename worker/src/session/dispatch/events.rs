@@ -2,14 +2,17 @@
 
 use shared::event::NewMessage;
 use shared::job::Answer;
+use shared::store::chats::state::StateChange;
 use shared::store::chats::{self, change::ChatChange};
 use whatsapp::client::Ended;
 use whatsapp::event::{Event, Incoming, PasskeyError, Receipt, ReceiptKind};
 use whatsapp::reason::CloseReason;
 use whatsapp::store::StoreError as LinkError;
+use whatsapp::sync_action::SyncActions;
 
 use super::Parts;
 use crate::session::adapter::about;
+use crate::session::adapter::app_state;
 use crate::session::adapter::contacts;
 use crate::session::adapter::events::{Member, Peer, status};
 use crate::session::adapter::groups;
@@ -85,17 +88,12 @@ impl Parts {
                     self.reader.on_stopped(queue);
                 }
             }
-            Event::Open { jid, lid, push_name } => {
-                self.link.on_open();
-                self.sends.forget_retry();
-                let account = Account {
-                    jid,
-                    lid,
-                    name: push_name,
-                    platform: None,
-                };
-                self.status.on_open(cx, account);
-            }
+            Event::Open { jid, lid, push_name } => self.on_open(Account {
+                jid,
+                lid,
+                name: push_name,
+                platform: None,
+            }),
             Event::Renamed { name } => self.status.on_renamed(cx, name),
             Event::MessagePrepared { id, .. } => self.sends.on_prepared(cx, id),
             Event::MessageAcked { id, to, .. } => {
@@ -118,9 +116,30 @@ impl Parts {
             Event::History(news) => Histories::on_news(cx, *news),
             Event::HistoryAsked { ticket, result } => self.histories.on_asked(ticket, result),
             Event::MediaHosts { ticket, result } => self.uploads.on_hosts(cx, ticket, result),
+            Event::SyncActions(actions) => self.on_sync_actions(*actions),
+            Event::SyncAnswered { ticket, result } => self.chat_actions.on_answer(cx, ticket, result),
+            Event::CallRejected { ticket, result } => self.calls.on_answer(ticket, result),
+            Event::GroupAnswered { ticket, result } => self.groups.on_answer(&self.link, ticket, result),
+            Event::ProfileAnswered { ticket, result } => self.profiles.on_answer(ticket, result),
+            Event::MediaRetried { ticket, result } => self.media_retries.on_answer(cx, ticket, result),
+            Event::VersionExpires { version, at } => cx.around.versions.expires(version, at),
+            Event::Closed { reason } => self.on_closed(&reason),
+            event => self.tell(event),
+        }
+    }
+
+    fn on_open(&mut self, account: Account) {
+        self.link.on_open();
+        self.sends.forget_retry();
+        self.status.on_open(&mut self.cx, account);
+    }
+
+    /// What is told as it comes.
+    fn tell(&mut self, event: Event) {
+        let cx = &mut self.cx;
+        match event {
             Event::Presence(news) => cx.recorder.event(profiles::presence(&news)),
             Event::Call(news) => cx.recorder.event(contacts::call(*news)),
-            Event::CallRejected { ticket, result } => self.calls.on_answer(ticket, result),
             Event::ContactChanged(news) => {
                 let (event, kept) = contacts::changed(*news, cx.record.token.clone());
                 cx.recorder.write.people.extend(kept);
@@ -133,11 +152,6 @@ impl Parts {
                     cx.recorder.event(event);
                 }
             }
-            Event::GroupAnswered { ticket, result } => self.groups.on_answer(&self.link, ticket, result),
-            Event::ProfileAnswered { ticket, result } => self.profiles.on_answer(ticket, result),
-            Event::MediaRetried { ticket, result } => self.media_retries.on_answer(cx, ticket, result),
-            Event::VersionExpires { version, at } => cx.around.versions.expires(version, at),
-            Event::Closed { reason } => self.on_closed(&reason),
             event => self.note(&event),
         }
     }
@@ -188,6 +202,20 @@ impl Parts {
             arrival.secret = poll_secret(incoming);
         }
         self.cx.recorder.write.chats.extend(kept);
+    }
+
+    /// What devices of the account did to chats, contacts and labels is kept with what is told of it.
+    fn on_sync_actions(&mut self, actions: SyncActions) {
+        let cx = &mut self.cx;
+        let token = cx.record.token.clone();
+        let told = app_state::told(actions, &token, cx.wall());
+        if cx.around.keep_bytes.is_some() {
+            let changes = told.changes.into_iter().filter(StateChange::is_storable);
+            cx.recorder.write.states.extend(changes);
+        }
+        for event in told.events {
+            cx.recorder.event(event);
+        }
     }
 
     fn on_closed(&mut self, reason: &CloseReason) {
@@ -247,6 +275,10 @@ impl Parts {
                 meter::identity_changed();
                 tracing::info!(session.id = %session, "a contact's device has another identity");
             }
+            Event::SyncRefused { collection } => {
+                meter::app_state_refused(collection);
+                tracing::warn!(session.id = %session, collection, "the app state is not believed, and is read from its beginning");
+            }
             Event::ResendFailed { reason, .. } => {
                 meter::resend_failed();
                 tracing::info!(session.id = %session, %reason, "a message could not be sent again to a device");
@@ -297,6 +329,7 @@ impl Parts {
         self.numbers.on_disconnected();
         self.groups.on_disconnected();
         self.profiles.on_disconnected();
+        self.chat_actions.on_disconnected();
         self.media_retries.on_disconnected();
         self.calls.on_disconnected();
         self.histories.on_disconnected();

@@ -4,36 +4,42 @@ use bytes::Bytes;
 
 use crate::device::Account;
 use crate::part::Context;
+use crate::sync_action::{SyncAction, SyncSource};
 use crate::syncd::{Mutation, Operation};
 
-/// Something that another device of the account did.
+/// Something that a device of the account did.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// The account has this name.
-    PushName(String),
     /// The server lets the account prove itself with this, or with nothing any more.
     TokenSalt(Option<Bytes>),
+    /// Anything else.
+    Done(SyncAction),
 }
 
 impl Action {
-    /// What a mutation means; `None` if nobody here acts on it.
-    pub(super) fn of(mutation: Mutation) -> Option<Self> {
-        let kind = mutation.index.first()?;
-        match (kind.as_str(), mutation.operation) {
-            ("setting_pushName", Operation::Set) => {
-                let name = mutation.value.push_name_setting?.name?;
-                (!name.is_empty()).then_some(Self::PushName(name))
-            }
-            ("nct_salt_sync", Operation::Remove) => Some(Self::TokenSalt(None)),
-            ("nct_salt_sync", Operation::Set) => {
-                let salt = mutation.value.nct_salt_sync_action?.salt?;
-                let is_fine = !salt.is_empty() && salt.len() <= MAX_SALT_BYTES;
-                // A copy: it outlives the patch that it came in.
-                is_fine.then(|| Self::TokenSalt(Some(Bytes::copy_from_slice(&salt))))
-            }
+    /// What a mutation means.
+    pub(super) fn of(mutation: &Mutation) -> Self {
+        let salt = match (mutation.index.first().map(String::as_str), mutation.operation) {
+            (Some("nct_salt_sync"), Operation::Remove) => Some(None),
+            (Some("nct_salt_sync"), Operation::Set) => salt(mutation).map(Some),
             _ => None,
-        }
+        };
+        salt.map_or_else(|| Self::Done(SyncAction::of(mutation)), Self::TokenSalt)
     }
+}
+
+/// What became of a collection.
+pub(crate) struct Acted {
+    pub(crate) collection: &'static str,
+    pub(crate) source: SyncSource,
+    pub(crate) actions: Vec<Action>,
+}
+
+fn salt(mutation: &Mutation) -> Option<Bytes> {
+    let salt = mutation.value.nct_salt_sync_action.as_ref()?.salt.as_ref()?;
+    let is_fine = !salt.is_empty() && salt.len() <= MAX_SALT_BYTES;
+    // A copy: it outlives the patch that it came in.
+    is_fine.then(|| Bytes::copy_from_slice(salt))
 }
 
 /// Longest salt taken; 32 bytes are expected.

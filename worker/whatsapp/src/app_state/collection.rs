@@ -7,27 +7,43 @@ use crate::store::RecordKey;
 use crate::syncd::{LtHash, State};
 
 /// A collection of the app state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Collection {
     /// Our own name.
+    #[default]
     CriticalBlock = 0,
-    /// What the server lets the account prove itself with, and what was done to chats and messages.
-    RegularHigh = 1,
+    /// The address book.
+    CriticalUnblockLow = 1,
+    /// What the server lets the account prove itself with, and what was done to messages.
+    RegularHigh = 2,
+    /// What was done to chats.
+    RegularLow = 3,
+    /// Labels, and settings.
+    Regular = 4,
 }
 
 impl Collection {
-    /// Those that are followed, in the order they are asked for.
-    pub(super) const ALL: [Self; 2] = [Self::CriticalBlock, Self::RegularHigh];
+    /// All of them, in the order they are asked for.
+    pub(super) const ALL: [Self; 5] = [
+        Self::CriticalBlock,
+        Self::CriticalUnblockLow,
+        Self::RegularHigh,
+        Self::RegularLow,
+        Self::Regular,
+    ];
 
     /// The name on the wire.
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::CriticalBlock => "critical_block",
+            Self::CriticalUnblockLow => "critical_unblock_low",
             Self::RegularHigh => "regular_high",
+            Self::RegularLow => "regular_low",
+            Self::Regular => "regular",
         }
     }
 
-    /// The collection of this name, if it is followed.
+    /// The collection of this name, if there is one.
     pub(super) fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|one| one.as_str() == name)
     }
@@ -86,7 +102,8 @@ impl Kept {
         let version = stored.version;
         Some(Self {
             state: State { version, hash },
-            is_broken: stored.is_broken,
+            // Versions that told nothing of a collection kept it too: it is read once more.
+            is_broken: stored.is_broken || !stored.is_told,
         })
     }
 
@@ -95,6 +112,7 @@ impl Kept {
             version: self.state.version,
             hash: self.state.hash.as_bytes().to_vec(),
             is_broken: self.is_broken,
+            is_told: true,
         };
         stored.encode_to_vec().into()
     }
@@ -108,6 +126,9 @@ struct Stored {
     hash: Vec<u8>,
     #[prost(bool, tag = "3")]
     is_broken: bool,
+    /// What is in it was told to the owner.
+    #[prost(bool, tag = "4")]
+    is_told: bool,
 }
 
 #[cfg(test)]
@@ -124,6 +145,13 @@ mod tests {
             is_broken: true,
         };
         assert_eq!(Kept::decode(&kept.encode()), Some(kept));
+        let of_before = Stored {
+            version: 7,
+            hash: vec![3; 128],
+            is_broken: false,
+            is_told: false,
+        };
+        assert!(Kept::decode(&of_before.encode_to_vec()).is_some_and(|kept| kept.is_broken));
         assert_eq!(Kept::decode(b""), None);
         assert_eq!(Kept::decode(b"\xff\xff"), None);
     }
@@ -133,10 +161,15 @@ mod tests {
         let mut some = Collections::default();
         some.insert(Collection::RegularHigh);
         some.insert(Collection::CriticalBlock);
-        assert_eq!(some, Collections::ALL);
+        assert_ne!(some, Collections::ALL);
         assert_eq!(some.take_first(), Some(Collection::CriticalBlock));
         assert_eq!(some.take_first(), Some(Collection::RegularHigh));
         assert_eq!(some.take_first(), None);
-        assert_eq!(Collection::from_name("regular_low"), None);
+        for one in Collection::ALL {
+            some.insert(one);
+            assert_eq!(Collection::from_name(one.as_str()), Some(one));
+        }
+        assert_eq!(some, Collections::ALL);
+        assert_eq!(Collection::from_name("regular_lower"), None);
     }
 }

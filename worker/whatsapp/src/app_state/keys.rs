@@ -22,6 +22,8 @@ pub(super) struct KeptKey {
     key: Option<Zeroizing<[u8; KEY_BYTES]>>,
     /// When our phone was last asked for it.
     asked: Option<Timestamp>,
+    /// When it was made, in milliseconds by the phone's clock; 0 where that is not known.
+    made: i64,
 }
 
 impl KeptKey {
@@ -30,6 +32,7 @@ impl KeptKey {
         Self {
             key: None,
             asked: Some(now),
+            made: 0,
         }
     }
 
@@ -58,6 +61,7 @@ impl KeptKey {
         Self {
             key: key.map(Zeroizing::new),
             asked: (stored.asked != 0).then(|| Timestamp::from_secs(stored.asked)),
+            made: stored.made,
         }
     }
 
@@ -65,6 +69,7 @@ impl KeptKey {
         let mut stored = Stored {
             key: self.key.as_ref().map(|key| key.to_vec()).unwrap_or_default(),
             asked: self.asked.map(Timestamp::as_secs).unwrap_or_default(),
+            made: self.made,
         };
         let bytes = stored.encode_to_vec();
         stored.key.zeroize();
@@ -76,11 +81,20 @@ impl KeptKey {
 pub(super) fn shared(share: &AppStateSyncKeyShare) -> Vec<(KeyId, KeptKey)> {
     let keys = share.keys.iter().take(MAX_SHARED).filter_map(|key| {
         let id = KeyId::new(key.key_id.as_ref()?.key_id.as_deref()?)?;
-        let data = key.key_data.as_ref()?.key_data.as_deref()?;
-        let key = Some(Zeroizing::new(data.try_into().ok()?));
-        Some((id, KeptKey { key, asked: None }))
+        let data = key.key_data.as_ref()?;
+        let (made, asked) = (data.timestamp.unwrap_or_default(), None);
+        let key = Some(Zeroizing::new(data.key_data.as_deref()?.try_into().ok()?));
+        Some((id, KeptKey { key, asked, made }))
     });
     keys.collect()
+}
+
+/// The key that is sealed with: the newest.
+pub(super) fn newest(keys: impl IntoIterator<Item = (KeyId, KeptKey)>) -> Option<(KeyId, MutationKeys)> {
+    let held = keys.into_iter().filter(|(_, key)| key.has_key());
+    let (id, key) =
+        held.max_by(|(id, key), (other_id, other)| (key.made, id).cmp(&(other.made, other_id)))?;
+    Some((id, key.expand()?))
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -90,6 +104,9 @@ struct Stored {
     /// Unix seconds.
     #[prost(uint64, tag = "2")]
     asked: u64,
+    /// Unix milliseconds.
+    #[prost(int64, tag = "3")]
+    made: i64,
 }
 
 #[cfg(test)]
@@ -112,6 +129,22 @@ mod tests {
         };
         assert_eq!(id.as_bytes(), [0, 0, 0, 1, 0, 1]);
         assert!(key.has_key() && KeptKey::decode(Some(&key.encode())).has_key());
+    }
+
+    #[test]
+    fn what_is_sealed_is_sealed_with_the_newest_key() {
+        let kept = |made| KeptKey {
+            key: Some(Zeroizing::new([7; KEY_BYTES])),
+            asked: None,
+            made,
+        };
+        let id = |number| KeyId::new(&[0, 0, 0, 0, 0, number]).unwrap();
+        let asked = KeptKey::asked(Timestamp::from_secs(1));
+        let found = |keys: Vec<(KeyId, KeptKey)>| newest(keys).map(|(id, _)| id);
+        assert_eq!(found(vec![(id(1), kept(9)), (id(2), kept(5))]), Some(id(1)));
+        // Of keys of which that is not known, the later number is the later one.
+        assert_eq!(found(vec![(id(1), kept(0)), (id(2), kept(0))]), Some(id(2)));
+        assert_eq!(found(vec![(id(3), asked)]), None);
     }
 
     #[test]

@@ -1,9 +1,9 @@
-//! The app state: what the account's devices agree on, as far as we act on it (our name, and the salt that the server
-//! lets the account prove itself with).
+//! The app state: what the account's devices agree on.
 //!
-//! Owns which collections are followed, the keys that our phone shares, and a collection's way from the server into the
-//! store. One collection is brought up to date at a time, and nothing is held in memory between. What does not check out
-//! leaves the last good state as it is, and is asked for anew at the next login. Knows no message but those of our phone.
+//! Owns the keys that our phone shares, a collection's way from the server into the store ([`way`]), and that of our own
+//! changes to the server ([`uploading`]). One collection is under way at a time, and nothing is held in memory between. What
+//! does not check out leaves the last good state as it is, and the collection is asked for from its beginning: a few times,
+//! then again at the next login. Knows no message but those of our phone.
 //!
 //! Facts: docs/PROTOCOL.md, "App state".
 
@@ -13,17 +13,20 @@ mod keys;
 mod request;
 #[cfg(test)]
 mod tests;
+mod upload;
+mod uploading;
+mod way;
 mod work;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
 
-pub(crate) use self::action::{Action, fill_in_salt, keep_salt};
+pub(crate) use self::action::{Acted, Action, fill_in_salt, keep_salt};
 use self::{
     collection::{Collection, Collections, Kept},
-    keys::KeptKey,
+    upload::{Sealed, Upload},
     work::{File, Work},
 };
 use crate::binary::Node;
@@ -33,15 +36,11 @@ use crate::proto::message::AppStateSyncKeyShare;
 use crate::signal::Address;
 use crate::stanza::app_state;
 use crate::store::RecordKey;
-use crate::syncd::{BadState, KeyId, Macs, State};
+use crate::syncd::{KeyId, Sealer};
 use crate::time::Timestamp;
 
 /// How long our phone may take to share a key by itself before it is asked.
 pub(crate) const KEY_GRACE: Duration = Duration::from_secs(10);
-/// How often in a row the server may have more of one collection.
-const MAX_ROUNDS: u32 = 64;
-/// Most keys that are known to be lacking.
-const MAX_LACKING: usize = 32;
 
 /// The app state of one connection.
 pub(crate) struct AppState {
@@ -62,6 +61,10 @@ pub(crate) struct AppState {
     request: Option<Box<ToPhone>>,
     /// How often keys were shared.
     shares: u32,
+    /// What is to be added to collections.
+    uploads: VecDeque<Upload>,
+    /// No key is here to seal with: what is to be added waits for one.
+    is_keyless: bool,
 }
 
 enum Question {
@@ -75,6 +78,14 @@ enum Question {
     Records(Vec<KeyId>, u32),
     /// To the store: what is known of the keys that are lacking.
     Lacking(Vec<KeyId>),
+    /// To the store: which keys there are.
+    Names,
+    /// To the store: these keys, of which the newest seals.
+    Keys(Vec<KeyId>),
+    /// To the store: the buckets of the records that are to be written, and what seals them.
+    Buckets(Box<Sealer>),
+    /// To the server: what it makes of a patch, and what we have if it takes it.
+    Upload(Box<Sealed>),
 }
 
 /// What makes it work.
@@ -91,6 +102,8 @@ impl AppState {
             ask_at: None,
             request: None,
             shares: 0,
+            uploads: VecDeque::new(),
+            is_keyless: false,
         }
     }
 
@@ -118,6 +131,7 @@ impl AppState {
             self.lacking.retain(|lacking| *lacking != id);
         }
         self.shares = self.shares.wrapping_add(1);
+        self.is_keyless = false;
         if self.lacking.is_empty() {
             self.ask_at = None;
             self.lacking = Vec::new();
@@ -175,234 +189,58 @@ impl AppState {
     }
 }
 
-/// The way of one collection.
+/// What it is told.
 impl AppState {
-    /// Begins with the next collection, if none is under way.
-    fn next(&mut self, cx: &mut Context<'_>) {
-        while self.work.is_none()
-            && let Some(collection) = self.wanted.take_first()
-        {
-            if self.given_up.contains(collection) {
-                continue;
-            }
-            self.work = Some(Box::new(Work::new(collection)));
-            cx.load(vec![collection.key()], self.questions.open(Question::Kept));
+    /// The server has answered. What is done by those who act on it.
+    #[must_use]
+    pub(crate) fn on_answer(
+        &mut self,
+        cx: &mut Context<'_>,
+        ticket: &Ticket,
+        answer: Answer,
+    ) -> Option<Acted> {
+        match self.questions.close(ticket)? {
+            Question::Update => self.on_update(cx, answer),
+            Question::Upload(sealed) => return self.on_uploaded(cx, *sealed, answer),
+            _ => {}
         }
-    }
-
-    fn ask(&mut self, cx: &mut Context<'_>) {
-        let Some(work) = &mut self.work else { return };
-        work.rounds += 1;
-        let request = app_state::fetch(work.collection.as_str(), work.held());
-        cx.ask(request, self.questions.open(Question::Update));
-    }
-
-    pub(crate) fn on_answer(&mut self, cx: &mut Context<'_>, ticket: &Ticket, answer: Answer) {
-        let (Some(Question::Update), Some(work)) = (self.questions.close(ticket), &mut self.work) else {
-            return;
-        };
-        let name = work.collection.as_str();
-        match answer.map(|reply| app_state::parse(&reply, name)) {
-            Ok(Ok(update)) => {
-                work.take(update);
-                self.gather(cx);
-            }
-            Ok(Err(error)) => self.leave(cx, &error),
-            Err(error) => self.leave(cx, &error),
-        }
+        None
     }
 
     pub(crate) fn on_downloaded(&mut self, cx: &mut Context<'_>, ticket: &Ticket, content: Downloaded) {
-        let (Some(Question::File(file)), Some(work)) = (self.questions.close(ticket), &mut self.work) else {
-            return;
-        };
-        match content.map(|content| work.take_file(file, &content)) {
-            Ok(Ok(())) => self.gather(cx),
-            Ok(Err(bad)) => self.break_off(cx, &bad),
-            Err(error) => self.leave(cx, &error),
+        if let Some(Question::File(file)) = self.questions.close(ticket) {
+            self.on_file(cx, file, content);
         }
     }
 
-    /// Wants what an update still lacks: files, then keys and records.
-    fn gather(&mut self, cx: &mut Context<'_>) {
-        let Some(work) = &self.work else { return };
-        if work.is_empty() && work.next_file().is_ok_and(|file| file.is_none()) {
-            return self.finish(cx);
-        }
-        let keys = match (work.next_file(), work.key_ids()) {
-            (Ok(Some((file, download))), _) => {
-                return cx.download(download, self.questions.open(Question::File(file)));
-            }
-            (Ok(None), Ok(keys)) => keys,
-            (Err(bad), _) | (_, Err(bad)) => return self.break_off(cx, &bad),
-        };
-        let buckets = work
-            .buckets()
-            .into_iter()
-            .map(|bucket| work.collection.bucket_key(bucket));
-        let records: Vec<_> = keys.iter().map(RecordKey::app_state_key).chain(buckets).collect();
-        if records.is_empty() {
-            return self.break_off(cx, &BadState::Malformed("no key"));
-        }
-        let question = Question::Records(keys.into_iter().collect(), self.shares);
-        cx.load(records, self.questions.open(question));
-    }
-
-    /// What is done by those who act on it.
+    /// The store has answered. What is done by those who act on it.
     #[must_use]
     pub(crate) fn on_loaded(
         &mut self,
         cx: &mut Context<'_>,
         ticket: &Ticket,
         mut values: Vec<Option<Bytes>>,
-    ) -> Vec<Action> {
-        match self.questions.close(ticket) {
-            Some(Question::Kept) => {
+    ) -> Option<Acted> {
+        match self.questions.close(ticket)? {
+            Question::Kept => {
                 if let Some(work) = &mut self.work {
                     work.kept = values.pop().flatten().as_deref().and_then(Kept::decode);
                 }
-                self.ask(cx);
+                self.begin(cx);
             }
-            Some(Question::Records(keys, shares)) => return self.on_records(cx, keys, shares, &values),
-            Some(Question::Lacking(keys)) => self.on_lacking(cx, keys, &values),
-            _ => {}
+            Question::Records(keys, shares) => return self.on_records(cx, keys, shares, &values),
+            Question::Lacking(keys) => self.on_lacking(cx, keys, &values),
+            Question::Keys(keys) => self.on_sealing_keys(cx, keys, &values),
+            Question::Buckets(sealer) => self.on_buckets(cx, *sealer, &values),
+            Question::Update | Question::File(_) | Question::Names | Question::Upload(_) => {}
         }
-        Vec::new()
+        None
     }
 
-    fn on_records(
-        &mut self,
-        cx: &mut Context<'_>,
-        ids: Vec<KeyId>,
-        shares: u32,
-        values: &[Option<Bytes>],
-    ) -> Vec<Action> {
-        let (of_keys, of_buckets) = values.split_at(ids.len().min(values.len()));
-        let (mut keys, mut lacking) = (BTreeMap::new(), Vec::new());
-        for (id, value) in ids.into_iter().zip(of_keys) {
-            match KeptKey::decode(value.as_deref()).expand() {
-                Some(key) => drop(keys.insert(id, key)),
-                None => lacking.push(id),
-            }
+    /// The store says which keys there are.
+    pub(crate) fn on_listed(&mut self, cx: &mut Context<'_>, ticket: &Ticket, names: Vec<Vec<u8>>) {
+        if let Some(Question::Names) = self.questions.close(ticket) {
+            self.on_names(cx, names);
         }
-        if !lacking.is_empty() {
-            self.park(cx, lacking, shares);
-            return Vec::new();
-        }
-        let Some(work) = &self.work else { return Vec::new() };
-        let mut macs = Macs::default();
-        if !of_buckets.iter().flatten().all(|bucket| macs.read(bucket)) {
-            self.break_off(cx, &BadState::Malformed("bucket"));
-            return Vec::new();
-        }
-        match work.apply(&keys, macs) {
-            Ok(made) => {
-                self.keep(cx, made.state, &made.macs);
-                made.actions
-            }
-            Err(bad) => {
-                self.break_off(cx, &bad);
-                Vec::new()
-            }
-        }
-    }
-
-    /// Writes what an update made, and asks on.
-    fn keep(&mut self, cx: &mut Context<'_>, state: State, macs: &Macs) {
-        let Some(work) = &mut self.work else { return };
-        for (bucket, value) in macs.altered() {
-            let key = work.collection.bucket_key(bucket);
-            match value {
-                Some(value) => cx.changes().put(key, value),
-                None => cx.changes().delete(key),
-            }
-        }
-        let moved_on = work
-            .kept
-            .as_ref()
-            .is_none_or(|kept| kept.is_broken || state.version > kept.state.version);
-        let kept = Kept {
-            state,
-            is_broken: false,
-        };
-        cx.changes().put(work.collection.key(), kept.encode());
-        work.kept = Some(kept);
-        if work.has_more() && moved_on && work.rounds < MAX_ROUNDS {
-            self.ask(cx);
-        } else {
-            self.finish(cx);
-        }
-    }
-
-    fn finish(&mut self, cx: &mut Context<'_>) {
-        self.work = None;
-        self.next(cx);
-    }
-
-    /// A key is not here: the collection waits until our phone shares it.
-    fn park(&mut self, cx: &mut Context<'_>, lacking: Vec<KeyId>, shares: u32) {
-        let Some(work) = self.work.take() else { return };
-        if self.shares == shares {
-            self.parked.insert(work.collection);
-            for id in lacking {
-                if !self.lacking.contains(&id) && self.lacking.len() < MAX_LACKING {
-                    self.lacking.push(id);
-                }
-            }
-            self.ask_at.get_or_insert(cx.now + KEY_GRACE);
-        } else {
-            // Keys came while the store was asked for them.
-            self.wanted.insert(work.collection);
-        }
-        self.next(cx);
-    }
-
-    /// The store says what is known of the keys that are lacking: asks our phone for those that it was not asked for.
-    fn on_lacking(&mut self, cx: &mut Context<'_>, ids: Vec<KeyId>, values: &[Option<Bytes>]) {
-        let mut wanted = Vec::new();
-        for (id, value) in ids.into_iter().zip(values) {
-            let kept = KeptKey::decode(value.as_deref());
-            if kept.has_key() {
-                self.wanted.add(std::mem::take(&mut self.parked));
-            } else if kept.may_ask(cx.now) {
-                let asked = KeptKey::asked(cx.now).encode();
-                cx.changes().put(RecordKey::app_state_key(&id), asked);
-                wanted.push(id);
-            }
-        }
-        if !wanted.is_empty() {
-            tracing::debug!(
-                keys = wanted.len(),
-                "the phone is asked for keys of the app state"
-            );
-            self.request = ToPhone::new(cx, request::keys(&wanted)).map(Box::new);
-        }
-        self.next(cx);
-    }
-
-    /// The server or the media host did not answer as they should: what is kept is good, and what followed is asked for
-    /// with the next change or login.
-    fn leave(&mut self, cx: &mut Context<'_>, error: &dyn std::error::Error) {
-        if let Some(work) = &self.work {
-            let collection = work.collection.as_str();
-            tracing::warn!(collection, %error, "a collection of the app state could not be fetched");
-        }
-        self.finish(cx);
-    }
-
-    /// Something does not check out: what was good stays, and the next login begins anew.
-    fn break_off(&mut self, cx: &mut Context<'_>, bad: &BadState) {
-        if let Some(work) = &mut self.work {
-            let collection = work.collection.as_str();
-            tracing::warn!(collection, error = %bad, "a collection of the app state is not believed");
-            self.given_up.insert(work.collection);
-            let state = work.kept.take().map_or(State::NEW, |kept| kept.state);
-            let kept = Kept {
-                state,
-                is_broken: true,
-            };
-            cx.changes().put(work.collection.key(), kept.encode());
-        }
-        self.finish(cx);
     }
 }

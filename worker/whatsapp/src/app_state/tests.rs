@@ -8,12 +8,15 @@ use prost::Message as _;
 
 use super::*;
 use crate::device::Device;
+use crate::event::{Event, QueryError};
 use crate::media::{self, MediaKey, MediaKind};
 use crate::part::testing::Lender;
 use crate::proto::message::{AppStateSyncKey, AppStateSyncKeyData, AppStateSyncKeyId};
 use crate::proto::sync_action_value::{NctSaltSyncAction, PushNameSetting};
 use crate::proto::{ExternalBlobReference, SyncActionValue, SyncdMutations, SyncdPatch};
-use crate::syncd::{Change, MutationKeys, Operation, Sealer};
+use crate::sync_action::request::SyncRequest;
+use crate::sync_action::{Switch, SyncActionKind, SyncSource};
+use crate::syncd::{Change, Macs, MutationKeys, Operation, Sealer, State};
 
 const PART: PartId = PartId::new(6);
 
@@ -27,6 +30,10 @@ struct Phone {
     files: HashMap<String, Vec<u8>>,
     /// Patches in one answer.
     at_a_time: usize,
+    /// So many uploads find that another device was first.
+    is_first: u32,
+    /// Uploads get no answer.
+    is_silent: bool,
 }
 
 impl Phone {
@@ -39,6 +46,8 @@ impl Phone {
             snapshots: HashMap::new(),
             files: HashMap::new(),
             at_a_time: 10,
+            is_first: 0,
+            is_silent: false,
         }
     }
 
@@ -111,8 +120,11 @@ impl Phone {
         self.snapshots.insert(collection, file);
     }
 
-    fn answer(&self, request: &Node) -> Node {
+    fn answer(&mut self, request: &Node) -> Node {
         let asked = request.child_at(&["sync", "collection"]).unwrap();
+        if let Some(patch) = asked.child("patch") {
+            return self.take(asked, patch);
+        }
         let name = asked.attr_str("name").unwrap();
         let mut held = asked.attr_u64("version").unwrap_or(0);
         let mut answer = Node::new("collection").attr("name", name.as_ref().to_owned());
@@ -130,6 +142,46 @@ impl Phone {
         answer.push_child(Node::new("patches").with_children(told));
         if news.len() > self.at_a_time {
             answer.set_attr("has_more_patches", "true");
+        }
+        Node::new("iq").with_child(Node::new("sync").with_child(answer))
+    }
+}
+
+impl Phone {
+    /// Takes a patch as the server does, and checks it as other devices do.
+    fn take(&mut self, asked: &Node, patch: &Node) -> Node {
+        let name = asked.attr_str("name").unwrap().into_owned();
+        let one = Collection::from_name(&name).unwrap().as_str();
+        let held = asked.attr_u64("version").unwrap();
+        if self.is_first > 0 {
+            self.is_first -= 1;
+            let value = SyncActionValue::default();
+            self.change(one, Operation::Set, &["nux", "hint"], value);
+        }
+        let made = self.made.entry(one);
+        let (state, macs, patches) = made.or_insert_with(|| (State::NEW, Macs::default(), Vec::new()));
+        let mut answer = Node::new("collection").attr("name", name.clone());
+        if held == state.version {
+            let mut patch = SyncdPatch::decode(patch.bytes().unwrap()).unwrap();
+            assert_eq!(patch.version, None, "the server numbers patches");
+            patch.version = Some(crate::proto::SyncdVersion {
+                version: Some(held + 1),
+            });
+            let keys = [(self.key.0.clone(), MutationKeys::expand(&self.key.1))].into();
+            let known = std::mem::take(macs);
+            let applied = state
+                .apply(&name, &patch, &patch.mutations, &keys, known)
+                .unwrap();
+            (*state, *macs) = (applied.state, applied.macs);
+            patches.push(patch);
+            answer.set_attr("version", held + 1);
+        } else {
+            let error = Node::new("error").attr("code", 409u32).attr("text", "conflict");
+            let later = patches.iter().skip(usize::try_from(held).unwrap());
+            let later = later.map(|patch| Node::new("patch").with_bytes(patch.encode_to_vec()));
+            answer.set_attr("type", "error");
+            answer.push_child(error);
+            answer.push_child(Node::new("patches").with_children(later));
         }
         Node::new("iq").with_child(Node::new("sync").with_child(answer))
     }
@@ -154,7 +206,7 @@ struct Rig {
     lender: Lender,
     part: AppState,
     store: HashMap<RecordKey, Bytes>,
-    actions: Vec<Action>,
+    acted: Vec<Acted>,
     /// What was asked of the server: collection, and the version that was named.
     asked: Vec<(String, Option<u64>)>,
 }
@@ -167,30 +219,35 @@ impl Rig {
             lender,
             part: AppState::new(PART),
             store: HashMap::new(),
-            actions: Vec::new(),
+            acted: Vec::new(),
             asked: Vec::new(),
         }
     }
 
     /// The next connection of the same device.
-    fn login(&mut self, phone: &Phone) {
+    fn login(&mut self, phone: &mut Phone) {
         self.part = AppState::new(PART);
         self.part.start(&mut self.lender.context());
         self.pump(phone);
     }
 
-    fn share(&mut self, phone: &Phone) {
+    fn share(&mut self, phone: &mut Phone) {
         self.part.on_keys(&mut self.lender.context(), &phone.share());
         self.pump(phone);
     }
 
-    fn notify(&mut self, phone: &Phone, collection: &'static str) {
+    fn notify(&mut self, phone: &mut Phone, collection: &'static str) {
         let news = Node::new("notification").with_child(Node::new("collection").attr("name", collection));
         self.part.on_notification(&mut self.lender.context(), &news);
         self.pump(phone);
     }
 
-    fn pump(&mut self, phone: &Phone) {
+    fn upload(&mut self, phone: &mut Phone, request: &SyncRequest) {
+        self.part.upload(&mut self.lender.context(), 7, request);
+        self.pump(phone);
+    }
+
+    fn pump(&mut self, phone: &mut Phone) {
         loop {
             for (key, value) in self.lender.take_changes() {
                 match value {
@@ -201,16 +258,29 @@ impl Rig {
             let keys = self.lender.take_load();
             let values = keys.iter().map(|key| self.store.get(key).cloned()).collect();
             for (ticket, values) in self.lender.answers(values) {
-                let actions = self.part.on_loaded(&mut self.lender.context(), &ticket, values);
-                self.actions.extend(actions);
+                let acted = self.part.on_loaded(&mut self.lender.context(), &ticket, values);
+                self.acted.extend(acted);
+            }
+            let listing = self.lender.take_listing();
+            if let Some((ticket, listing)) = &listing {
+                let named = self.store.keys().filter(|key| key.kind == listing.kind);
+                let names = named.map(|key| key.name.clone()).collect();
+                self.part.on_listed(&mut self.lender.context(), ticket, names);
             }
             let asked = self.lender.take_questions();
             for (ticket, request) in &asked {
                 let named = request.child_at(&["sync", "collection"]).unwrap();
                 let name = named.attr_str("name").unwrap().into_owned();
                 self.asked.push((name, named.attr_u64("version")));
-                let answer = Ok(phone.answer(request));
-                self.part.on_answer(&mut self.lender.context(), ticket, answer);
+                let answer = match phone.is_silent && named.child("patch").is_some() {
+                    true => {
+                        phone.answer(request);
+                        Err(QueryError::TimedOut)
+                    }
+                    false => Ok(phone.answer(request)),
+                };
+                let acted = self.part.on_answer(&mut self.lender.context(), ticket, answer);
+                self.acted.extend(acted);
             }
             let file = self.lender.take_download();
             if let Some((ticket, download)) = &file {
@@ -220,26 +290,51 @@ impl Rig {
                 self.part
                     .on_downloaded(&mut self.lender.context(), ticket, content);
             }
-            if keys.is_empty() && asked.is_empty() && file.is_none() && !self.lender.has_changes() {
+            let is_still = keys.is_empty() && asked.is_empty() && file.is_none() && listing.is_none();
+            if is_still && !self.lender.has_changes() {
                 return;
             }
         }
     }
 
-    fn names(&self) -> Vec<&str> {
-        let names = self.actions.iter().filter_map(|action| match action {
-            Action::PushName(name) => Some(name.as_str()),
+    fn done(&self) -> Vec<(SyncSource, &SyncActionKind)> {
+        let each = self.acted.iter().flat_map(|acted| {
+            let actions = acted.actions.iter();
+            actions.map(|action| (acted.source, action))
+        });
+        let done = each.filter_map(|(source, action)| match action {
+            Action::Done(action) => Some((source, &action.kind)),
             Action::TokenSalt(_) => None,
+        });
+        done.collect()
+    }
+
+    fn names(&self) -> Vec<&str> {
+        let names = self.done().into_iter().filter_map(|(_, kind)| match kind {
+            SyncActionKind::PushName(name) => Some(name.as_str()),
+            _ => None,
         });
         names.collect()
     }
 
     fn salts(&self) -> Vec<Option<&[u8]>> {
-        let salts = self.actions.iter().filter_map(|action| match action {
+        let actions = self.acted.iter().flat_map(|acted| &acted.actions);
+        let salts = actions.filter_map(|action| match action {
             Action::TokenSalt(salt) => Some(salt.as_deref()),
-            Action::PushName(_) => None,
+            Action::Done(_) => None,
         });
         salts.collect()
+    }
+
+    /// What was told of uploads, and of collections that are not believed.
+    fn told(&mut self) -> Vec<String> {
+        let events = self.lender.take_events();
+        let told = events.iter().filter_map(|event| match event {
+            Event::SyncAnswered { result, .. } => Some(format!("{result:?}")),
+            Event::SyncRefused { collection } => Some((*collection).to_owned()),
+            _ => None,
+        });
+        told.collect()
     }
 }
 
@@ -251,12 +346,12 @@ fn name_and_salt_are_learned_whichever_comes_first_the_keys_or_the_login() {
         phone.take_snapshot("critical_block");
         phone.salt(Operation::Set, b"salt");
         if keys_first {
-            rig.share(&phone);
-            rig.login(&phone);
+            rig.share(&mut phone);
+            rig.login(&mut phone);
         } else {
-            rig.login(&phone);
-            assert!(rig.actions.is_empty());
-            rig.share(&phone);
+            rig.login(&mut phone);
+            assert!(rig.acted.is_empty());
+            rig.share(&mut phone);
         }
         assert_eq!(
             (rig.names(), rig.salts()),
@@ -271,20 +366,20 @@ fn changes_are_followed_and_nothing_is_asked_for_twice() {
     let (mut rig, mut phone) = (Rig::new(), Phone::new(1));
     phone.at_a_time = 2;
     phone.name("Ann");
-    rig.share(&phone);
-    rig.login(&phone);
+    rig.share(&mut phone);
+    rig.login(&mut phone);
     rig.asked.clear();
     for name in ["Bea", "Cleo", "Dora"] {
         phone.name(name);
     }
-    rig.notify(&phone, "critical_block");
-    rig.notify(&phone, "regular");
+    rig.notify(&mut phone, "critical_block");
+    rig.notify(&mut phone, "regular");
     let of = |version| ("critical_block".to_owned(), Some(version));
-    assert_eq!(rig.asked, [of(1), of(3)]);
+    assert_eq!(rig.asked, [of(1), of(3), ("regular".to_owned(), None)]);
     assert_eq!(rig.names(), ["Ann", "Bea", "Cleo", "Dora"]);
     phone.salt(Operation::Set, b"salt");
     phone.salt(Operation::Remove, b"");
-    rig.login(&phone);
+    rig.login(&mut phone);
     assert_eq!(rig.salts(), [Some(&b"salt"[..]), None]);
     assert_eq!(rig.names().len(), 4);
 }
@@ -293,39 +388,156 @@ fn changes_are_followed_and_nothing_is_asked_for_twice() {
 fn what_is_altered_keeps_the_last_good_state_until_the_next_login() {
     let (mut rig, mut phone) = (Rig::new(), Phone::new(1));
     phone.name("Ann");
-    rig.share(&phone);
-    rig.login(&phone);
+    rig.share(&mut phone);
+    rig.login(&mut phone);
     let kept = |rig: &Rig| Kept::decode(&rig.store[&Collection::CriticalBlock.key()]).unwrap();
     let before = kept(&rig).state;
     phone.name("Bea");
     let good = phone.made["critical_block"].2[1].clone();
     phone.made.get_mut("critical_block").unwrap().2[1].patch_mac = Some(vec![0; 32].into());
-    rig.notify(&phone, "critical_block");
-    assert_eq!((rig.names(), kept(&rig).is_broken), (vec!["Ann"], true));
+    rig.notify(&mut phone, "critical_block");
     assert_eq!(kept(&rig).state, before);
+    // It is read from its beginning, twice, and looks the same there.
+    assert_eq!(rig.told(), ["critical_block"; 3]);
+    assert_eq!((rig.names(), kept(&rig).is_broken), (vec!["Ann"], true));
     let asked = rig.asked.len();
-    rig.notify(&phone, "critical_block");
+    rig.notify(&mut phone, "critical_block");
     assert_eq!(rig.asked.len(), asked, "it is left alone");
     phone.made.get_mut("critical_block").unwrap().2[1] = good;
     phone.take_snapshot("critical_block");
-    rig.login(&phone);
+    rig.login(&mut phone);
     assert_eq!(rig.names(), ["Ann", "Bea"]);
     assert!(!kept(&rig).is_broken);
     phone.name("Cleo");
-    rig.notify(&phone, "critical_block");
+    rig.notify(&mut phone, "critical_block");
     assert_eq!(rig.names(), ["Ann", "Bea", "Cleo"]);
+}
+
+#[test]
+fn a_gap_and_a_wrong_mac_are_mended_by_a_snapshot_at_once() {
+    for is_gap in [true, false] {
+        let (mut rig, mut phone) = (Rig::new(), Phone::new(1));
+        phone.name("Ann");
+        rig.share(&mut phone);
+        rig.login(&mut phone);
+        phone.name("Bea");
+        phone.name("Cleo");
+        phone.take_snapshot("critical_block");
+        let patches = &mut phone.made.get_mut("critical_block").unwrap().2;
+        match is_gap {
+            true => drop(patches.remove(1)),
+            false => patches[1].snapshot_mac = Some(vec![0; 32].into()),
+        }
+        rig.notify(&mut phone, "critical_block");
+        assert_eq!(rig.told(), ["critical_block"]);
+        assert_eq!(rig.names(), ["Ann", "Cleo"]);
+        phone.name("Dora");
+        phone.snapshots.clear();
+        rig.notify(&mut phone, "critical_block");
+        assert_eq!(rig.names(), ["Ann", "Cleo", "Dora"]);
+    }
+}
+
+fn pinned(on: Switch) -> SyncRequest {
+    SyncRequest::Pin("15550002@s.whatsapp.net".parse().unwrap(), on)
+}
+
+#[test]
+fn what_is_changed_here_is_taken_told_and_in_step_with_what_others_do() {
+    let (mut rig, mut phone) = (Rig::new(), Phone::new(1));
+    rig.share(&mut phone);
+    rig.login(&mut phone);
+    for on in [Switch::On, Switch::Off] {
+        rig.upload(&mut phone, &pinned(on));
+        let (source, kind) = *rig.done().last().unwrap();
+        assert!(matches!(kind, SyncActionKind::Pin(_, found) if *found == on));
+        assert_eq!((source, rig.told()), (SyncSource::Own, vec!["Ok(())".to_owned()]));
+    }
+    let count = rig.done().len();
+    phone.change(
+        "regular_low",
+        Operation::Set,
+        &["archive", "x"],
+        SyncActionValue::default(),
+    );
+    rig.notify(&mut phone, "regular_low");
+    // Ours is not told again.
+    assert_eq!(rig.done().len(), count + 1);
+    let replaces = rig.acted.iter().flat_map(|acted| &acted.actions);
+    let replaces = replaces.map(|action| matches!(action, Action::Done(done) if done.replaces));
+    assert_eq!(replaces.collect::<Vec<_>>(), [false, true, false]);
+}
+
+#[test]
+fn others_may_be_first_a_few_times() {
+    for (times, answer) in [(0, "Ok(())"), (5, "Ok(())"), (6, "Err(Refused { code: 409 })")] {
+        let (mut rig, mut phone) = (Rig::new(), Phone::new(1));
+        rig.share(&mut phone);
+        phone.change(
+            "regular_low",
+            Operation::Set,
+            &["nux"],
+            SyncActionValue::default(),
+        );
+        rig.login(&mut phone);
+        phone.is_first = times;
+        rig.upload(&mut phone, &pinned(Switch::On));
+        assert_eq!(rig.told(), [answer], "{times}");
+        let of_others = rig
+            .done()
+            .into_iter()
+            .filter(|(source, _)| *source == SyncSource::Other);
+        assert_eq!(of_others.count(), usize::try_from(times).unwrap());
+    }
+}
+
+#[test]
+fn what_was_taken_without_an_answer_is_seen_as_any_other() {
+    let (mut rig, mut phone) = (Rig::new(), Phone::new(1));
+    phone.change(
+        "regular_low",
+        Operation::Set,
+        &["nux"],
+        SyncActionValue::default(),
+    );
+    rig.share(&mut phone);
+    rig.login(&mut phone);
+    phone.is_silent = true;
+    rig.upload(&mut phone, &pinned(Switch::On));
+    assert_eq!(rig.told(), ["Err(TimedOut)"]);
+    let (source, kind) = *rig.done().last().unwrap();
+    assert!(matches!(kind, SyncActionKind::Pin(_, Switch::On)));
+    assert_eq!(source, SyncSource::Other);
+    phone.is_silent = false;
+    rig.upload(&mut phone, &pinned(Switch::On));
+    assert_eq!(rig.told(), ["Ok(())"]);
+}
+
+#[test]
+fn a_change_waits_for_the_keys_and_is_answered_when_the_connection_ends() {
+    let (mut rig, mut phone) = (Rig::new(), Phone::new(1));
+    rig.login(&mut phone);
+    rig.upload(&mut phone, &pinned(Switch::On));
+    assert!(rig.told().is_empty());
+    rig.share(&mut phone);
+    assert_eq!(rig.told(), ["Ok(())"]);
+    let mut without = Rig::new();
+    without.login(&mut phone);
+    without.upload(&mut phone, &pinned(Switch::On));
+    without.part.on_closed(&mut without.lender.context());
+    assert_eq!(without.told(), ["Err(NotConnected)"]);
 }
 
 #[test]
 fn a_key_that_does_not_come_is_asked_for_once() {
     let (mut rig, mut phone) = (Rig::new(), Phone::new(1));
     phone.name("Ann");
-    rig.login(&phone);
+    rig.login(&mut phone);
     let due = rig.part.deadline().unwrap();
     assert_eq!(due, rig.lender.now + KEY_GRACE);
     rig.lender.now = due;
     rig.part.tick(&mut rig.lender.context());
-    rig.pump(&phone);
+    rig.pump(&mut phone);
     let request = rig.part.request.take().unwrap();
     let protocol = request.message().protocol_message.clone().unwrap();
     let ids = protocol.app_state_sync_key_request.unwrap().key_ids;
@@ -335,13 +547,13 @@ fn a_key_that_does_not_come_is_asked_for_once() {
         (Duration::from_secs(24 * 3600), true),
     ] {
         rig.lender.now = rig.lender.now + wait;
-        rig.login(&phone);
+        rig.login(&mut phone);
         rig.lender.now = rig.lender.now + KEY_GRACE;
         rig.part.tick(&mut rig.lender.context());
-        rig.pump(&phone);
+        rig.pump(&mut phone);
         assert_eq!(rig.part.request.is_some(), is_asked);
     }
-    rig.share(&phone);
+    rig.share(&mut phone);
     assert_eq!(rig.names(), ["Ann"]);
 }
 
@@ -350,21 +562,21 @@ fn a_request_that_waits_for_the_phone_is_not_lost_to_the_next() {
     let (mut rig, first, mut second) = (Rig::new(), Phone::new(1), Phone::new(2));
     let mut phone = first;
     phone.name("Ann");
-    rig.login(&phone);
-    let grace = |rig: &mut Rig, phone: &Phone| {
+    rig.login(&mut phone);
+    let grace = |rig: &mut Rig, phone: &mut Phone| {
         rig.lender.now = rig.part.deadline().unwrap();
         rig.part.tick(&mut rig.lender.context());
         rig.pump(phone);
     };
-    grace(&mut rig, &phone);
+    grace(&mut rig, &mut phone);
     let waiting = rig.part.request.as_ref().unwrap().message().clone();
     second.salt(Operation::Set, b"salt");
     phone.made.extend(second.made.drain());
-    rig.notify(&phone, "regular_high");
-    grace(&mut rig, &phone);
+    rig.notify(&mut phone, "regular_high");
+    grace(&mut rig, &mut phone);
     assert_eq!(rig.part.request.as_ref().unwrap().message(), &waiting);
     rig.part.request = None;
-    grace(&mut rig, &phone);
+    grace(&mut rig, &mut phone);
     assert_ne!(rig.part.request.as_ref().unwrap().message(), &waiting);
 }
 
@@ -374,12 +586,12 @@ fn keys_may_come_in_halves() {
     first.name("Ann");
     second.made = first.made.clone();
     second.name("Bea");
-    rig.login(&second);
+    rig.login(&mut second);
     rig.part.on_keys(&mut rig.lender.context(), &first.share());
-    rig.pump(&second);
+    rig.pump(&mut second);
     assert!(rig.names().is_empty());
     rig.part.on_keys(&mut rig.lender.context(), &second.share());
-    rig.pump(&second);
+    rig.pump(&mut second);
     assert_eq!(rig.names(), ["Ann", "Bea"]);
 }
 
@@ -395,15 +607,15 @@ fn mutations_may_be_in_a_file_and_a_wrong_file_is_not_believed() {
             file.file_enc_sha256 = Some(vec![0; 32].into());
         }
         phone.made.get_mut("critical_block").unwrap().2[0].external_mutations = Some(file);
-        rig.share(&phone);
-        rig.login(&phone);
+        rig.share(&mut phone);
+        rig.login(&mut phone);
         assert_eq!(rig.names().len(), usize::from(is_right));
     }
 }
 
 #[test]
 fn rubbish_in_an_answer_harms_nothing() {
-    let (mut rig, phone) = (Rig::new(), Phone::new(1));
+    let (mut rig, mut phone) = (Rig::new(), Phone::new(1));
     let collection = || Node::new("collection").attr("name", "critical_block");
     let refused = Node::new("error").attr("code", 404u32);
     for content in [
@@ -418,15 +630,16 @@ fn rubbish_in_an_answer_harms_nothing() {
         rig.part.start(&mut rig.lender.context());
         let keys = rig.lender.take_load();
         for (ticket, values) in rig.lender.answers(vec![None; keys.len()]) {
-            let actions = rig.part.on_loaded(&mut rig.lender.context(), &ticket, values);
-            assert!(actions.is_empty());
+            let acted = rig.part.on_loaded(&mut rig.lender.context(), &ticket, values);
+            assert!(acted.is_none());
         }
         let (ticket, _) = rig.lender.take_questions().remove(0);
         let answer = content.into_iter().fold(Node::new("sync"), Node::with_child);
         let answer = Ok(Node::new("iq").with_child(answer));
-        rig.part.on_answer(&mut rig.lender.context(), &ticket, answer);
-        rig.pump(&phone);
-        assert!(rig.part.work.is_none() && rig.actions.is_empty());
+        let acted = rig.part.on_answer(&mut rig.lender.context(), &ticket, answer);
+        assert!(acted.is_none());
+        rig.pump(&mut phone);
+        assert!(rig.part.work.is_none() && rig.acted.is_empty());
     }
 }
 

@@ -6,10 +6,12 @@ use prost::Message as _;
 
 use super::action::Action;
 use super::collection::{Collection, Kept};
+use super::upload::Upload;
 use crate::media::{BlobRef, MediaKind};
-use crate::part::Download;
+use crate::part::{Context, Download};
 use crate::proto::{ExternalBlobReference, KeyId as WireKeyId, SyncdMutation, SyncdMutations, SyncdSnapshot};
 use crate::stanza::app_state::Update;
+use crate::sync_action::SyncSource;
 use crate::syncd::{BadState, IndexMac, KeyId, Macs, MutationKeys, State, bucket_of};
 
 /// Largest file taken for a snapshot or a patch.
@@ -17,13 +19,18 @@ pub(super) const MAX_FILE_BYTES: usize = 8 << 20;
 /// Most keys that one update may name.
 const MAX_KEYS: usize = 64;
 
-/// A collection that is being brought up to date.
+/// A collection that is being brought up to date, or changed.
+#[derive(Default)]
 pub(super) struct Work {
     pub(super) collection: Collection,
     /// What is kept of it.
     pub(super) kept: Option<Kept>,
+    /// What is to be added to it.
+    pub(super) upload: Option<Upload>,
     /// How often the server was asked.
     pub(super) rounds: u32,
+    /// How often it was read from its beginning because it did not check out.
+    pub(super) beginnings: u32,
     update: Update,
     snapshot: Option<SyncdSnapshot>,
     /// The mutations of those patches that have them in a file.
@@ -50,11 +57,27 @@ impl Work {
     pub(super) fn new(collection: Collection) -> Self {
         Self {
             collection,
-            kept: None,
-            rounds: 0,
-            update: Update::default(),
-            snapshot: None,
-            external: BTreeMap::new(),
+            ..Self::default()
+        }
+    }
+
+    /// What is to be added to its collection.
+    pub(super) fn adding(upload: Upload) -> Self {
+        Self {
+            collection: upload.collection,
+            upload: Some(upload),
+            ..Self::default()
+        }
+    }
+
+    /// The same from the beginning of the collection, of which this is kept.
+    pub(super) fn anew(self, kept: Kept) -> Self {
+        Self {
+            collection: self.collection,
+            kept: Some(kept),
+            upload: self.upload,
+            beginnings: self.beginnings + 1,
+            ..Self::default()
         }
     }
 
@@ -154,6 +177,31 @@ impl Work {
         self.snapshot.is_some() || self.held().is_none()
     }
 
+    /// How what an update says is learnt.
+    pub(super) fn source(&self) -> SyncSource {
+        match self.begins_anew() {
+            true => SyncSource::Beginning,
+            false => SyncSource::Other,
+        }
+    }
+
+    /// Keeps where the collection is now.
+    pub(super) fn write(&mut self, cx: &mut Context<'_>, state: State, macs: &Macs) {
+        for (bucket, value) in macs.altered() {
+            let key = self.collection.bucket_key(bucket);
+            match value {
+                Some(value) => cx.changes().put(key, value),
+                None => cx.changes().delete(key),
+            }
+        }
+        let kept = Kept {
+            state,
+            is_broken: false,
+        };
+        cx.changes().put(self.collection.key(), kept.encode());
+        self.kept = Some(kept);
+    }
+
     fn mutations(&self) -> impl Iterator<Item = &SyncdMutation> {
         let patches = self.update.patches.iter().enumerate();
         patches.flat_map(|(at, patch)| self.mutations_of(at, &patch.mutations))
@@ -200,7 +248,7 @@ impl Work {
 
 impl Made {
     fn from(applied: crate::syncd::Applied, mut actions: Vec<Action>) -> Self {
-        actions.extend(applied.mutations.into_iter().filter_map(Action::of));
+        actions.extend(applied.mutations.iter().map(Action::of));
         Self {
             state: applied.state,
             macs: applied.macs,

@@ -12,7 +12,7 @@ use super::online::Online;
 use super::presences::Presences;
 use crate::{
     account::{BlockList, Profiles, Restrictions, Settings},
-    app_state::{self, Action, AppState},
+    app_state::{self, Acted, Action, AppState},
     binary::Node,
     command::Command,
     device::NameSource,
@@ -24,6 +24,7 @@ use crate::{
     part::{AckBy, Answer, Context, Downloaded, PartId, Ticket},
     stanza::ack::ack_for,
     stanza::notification::own_name,
+    sync_action::{SyncAction, SyncActionKind, SyncActions},
     time::Timestamp,
     tokens::Tokens,
     unpacking::{Learned, Unpacked},
@@ -248,13 +249,38 @@ impl Parts {
         }
     }
 
-    fn act(&mut self, cx: &mut Context<'_>, actions: Vec<Action>) {
-        for action in actions {
+    /// Acts on what devices of the account did, and tells the owner.
+    fn act(&mut self, cx: &mut Context<'_>, acted: Acted) {
+        let mut actions = Vec::with_capacity(acted.actions.len());
+        for action in acted.actions {
             match action {
-                Action::PushName(name) => self.learn_name(cx, NameSource::AppState, &name),
                 Action::TokenSalt(salt) => app_state::keep_salt(cx, salt),
+                Action::Done(action) => actions.push(self.take_action(cx, action)),
             }
         }
+        if !actions.is_empty() {
+            cx.emit(Event::SyncActions(Box::new(SyncActions {
+                collection: acted.collection,
+                source: acted.source,
+                actions,
+            })));
+        }
+    }
+
+    /// Takes what we act on ourselves, and adds by which other name its chat is known.
+    fn take_action(&mut self, cx: &mut Context<'_>, mut action: SyncAction) -> SyncAction {
+        match &action.kind {
+            SyncActionKind::PushName(name) => self.learn_name(cx, NameSource::AppState, name),
+            SyncActionKind::Number { lid, phone } => self.e2e.directory.learn(cx, phone, lid),
+            _ => {}
+        }
+        if let Some(subject) = action.kind.subject() {
+            match &action.other {
+                Some(other) => self.e2e.directory.learn(cx, subject, other),
+                None => action.other = self.e2e.directory.other_name(subject),
+            }
+        }
+        action
     }
 
     pub(super) fn command(&mut self, cx: &mut Context<'_>, command: Command) {
@@ -280,6 +306,7 @@ impl Parts {
             Command::Group { ticket, request } => self.groups.ask(cx, ticket, request),
             Command::Profile { ticket, request } => self.profiles.ask(cx, ticket, request),
             Command::RejectCall { ticket, id } => self.calls.reject(cx, ticket, &id),
+            Command::Sync { ticket, request } => self.app_state.upload(cx, ticket, &request),
             Command::FollowPresence(of) => self.presences.follow(cx, &of),
             Command::Type { chat, typing } => cx.send(typing.to_node(&chat)),
             Command::Recall { ticket, number } => self.messages.recall(cx, &mut self.e2e, ticket, number),
@@ -325,7 +352,11 @@ impl Parts {
                 self.groups.on_answer(cx, ticket, answer);
                 self.advance(cx, Wake::All);
             }
-            APP_STATE => self.app_state.on_answer(cx, ticket, answer),
+            APP_STATE => {
+                if let Some(acted) = self.app_state.on_answer(cx, ticket, answer) {
+                    self.act(cx, acted);
+                }
+            }
             ACCOUNT => {
                 self.account.on_answer(cx, ticket, answer);
                 self.tokens.set_properties(self.account.properties());
@@ -366,8 +397,9 @@ impl Parts {
                 self.advance(cx, Wake::All);
             }
             APP_STATE => {
-                let actions = self.app_state.on_loaded(cx, ticket, values);
-                self.act(cx, actions);
+                if let Some(acted) = self.app_state.on_loaded(cx, ticket, values) {
+                    self.act(cx, acted);
+                }
                 self.advance(cx, Wake::All);
             }
             HISTORY => {
@@ -385,8 +417,10 @@ impl Parts {
     }
 
     pub(super) fn listed(&mut self, cx: &mut Context<'_>, ticket: &Ticket, names: Vec<Vec<u8>>) {
-        if ticket.part() == TOKENS {
-            self.tokens.on_listed(cx, ticket, names);
+        match ticket.part() {
+            TOKENS => self.tokens.on_listed(cx, ticket, names),
+            APP_STATE => self.app_state.on_listed(cx, ticket, names),
+            _ => {}
         }
     }
 
@@ -524,6 +558,7 @@ impl Parts {
         self.history_requests.on_closed(cx);
         self.block_list.on_closed(cx);
         self.profiles.on_closed(cx);
+        self.app_state.on_closed(cx);
         self.media_hosts.on_closed(cx);
         self.media_retries.on_closed(cx);
     }

@@ -59,8 +59,8 @@ impl State {
         let mut mutations = Vec::with_capacity(snapshot.records.len());
         for record in &snapshot.records {
             let parts = Parts::of(record)?;
-            change(&mut hash, &mut macs, Operation::Set, parts.index, parts.mac);
-            mutations.push(open(parts, Operation::Set, keys)?);
+            let before = change(&mut hash, &mut macs, Operation::Set, parts.index, parts.mac);
+            mutations.push(open(parts, Operation::Set, keys, before)?);
         }
         let state = Self { version, hash };
         let by = lookup(keys, &key_id(snapshot.key_id.as_ref())?)?;
@@ -100,9 +100,9 @@ impl State {
             let operation = Operation::of(mutation.operation)?;
             let record = mutation.record.as_ref().ok_or(BadState::Malformed("record"))?;
             let parts = Parts::of(record)?;
-            change(&mut state.hash, &mut macs, operation, parts.index, parts.mac);
+            let before = change(&mut state.hash, &mut macs, operation, parts.index, parts.mac);
             value_macs.push(parts.mac);
-            opened.push(open(parts, operation, keys)?);
+            opened.push(open(parts, operation, keys, before)?);
         }
         let by = lookup(keys, &key_id(patch.key_id.as_ref())?)?;
         let snapshot_mac = state.mac(collection, by);
@@ -147,14 +147,14 @@ pub(super) fn patch_mac(
         .into()
 }
 
-/// Moves the hash from a record's old value to its new one.
+/// Moves the hash from a record's old value to its new one; answers the old one.
 pub(super) fn change(
     hash: &mut LtHash,
     macs: &mut Macs,
     operation: Operation,
     index: IndexMac,
     value: ValueMac,
-) {
+) -> Option<ValueMac> {
     let before = match operation {
         Operation::Set => macs.insert(index, value),
         // One that was never there takes nothing out.
@@ -166,11 +166,17 @@ pub(super) fn change(
     if operation == Operation::Set {
         hash.add(&value);
     }
+    before
 }
 
-fn open(parts: Parts, operation: Operation, keys: &Keys) -> Result<Mutation, BadState> {
+fn open(
+    parts: Parts,
+    operation: Operation,
+    keys: &Keys,
+    before: Option<ValueMac>,
+) -> Result<Mutation, BadState> {
     let by = lookup(keys, &parts.key)?;
-    parts.open(operation, by)
+    parts.open(operation, by, before)
 }
 
 fn lookup<'a>(keys: &'a Keys, id: &KeyId) -> Result<&'a MutationKeys, BadState> {

@@ -50,6 +50,10 @@ impl Macs {
         self.touched.extend(0..BUCKETS);
     }
 
+    pub(super) fn contains(&self, index: &IndexMac) -> bool {
+        self.pairs.contains_key(index)
+    }
+
     pub(super) fn insert(&mut self, index: IndexMac, value: ValueMac) -> Option<ValueMac> {
         self.touched.insert(bucket_of(&index));
         self.pairs.insert(index, value)

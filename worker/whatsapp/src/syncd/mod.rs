@@ -16,6 +16,7 @@ mod seal;
 #[cfg(test)]
 mod tests;
 
+pub use ::media::block::BLOCK_BYTES;
 pub use apply::{Applied, State};
 pub use bad::BadState;
 pub use keys::{KEY_BYTES, KeyId, MAX_KEY_ID_BYTES, MutationKeys};

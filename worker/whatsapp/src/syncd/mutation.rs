@@ -53,6 +53,8 @@ pub struct Mutation {
     pub index: Vec<String>,
     /// The value; of a removed one, what its remover put there.
     pub value: SyncActionValue,
+    /// Whether there was a record of this index before, as far as records are known.
+    pub replaces: bool,
 }
 
 impl fmt::Debug for Mutation {
@@ -93,7 +95,12 @@ impl Parts {
     }
 
     /// Checks both MACs and decrypts.
-    pub(super) fn open(self, operation: Operation, keys: &MutationKeys) -> Result<Mutation, BadState> {
+    pub(super) fn open(
+        self,
+        operation: Operation,
+        keys: &MutationKeys,
+        before: Option<ValueMac>,
+    ) -> Result<Mutation, BadState> {
         let mac = value_mac(keys, operation, &self.key, &self.sealed);
         if !bool::from(mac.ct_eq(&self.mac)) {
             return Err(BadState::Mac("value"));
@@ -114,6 +121,7 @@ impl Parts {
             // An index of another form means nothing to us, but counts.
             index: serde_json::from_slice(&index).unwrap_or_default(),
             value: data.value.unwrap_or_default(),
+            replaces: before.is_some(),
         })
     }
 }

@@ -5,7 +5,7 @@ use prost::Message as _;
 
 use super::apply::{State, change, patch_mac};
 use super::keys::{KeyId, MutationKeys};
-use super::macs::Macs;
+use super::macs::{Macs, bucket_of};
 use super::mutation::{Operation, index_mac, value_mac};
 use crate::proto::syncd_mutation::SyncdOperation;
 use crate::proto::{
@@ -41,6 +41,18 @@ impl Sealer {
     #[must_use]
     pub fn new(id: KeyId, keys: MutationKeys) -> Self {
         Self { id, keys }
+    }
+
+    /// The bucket of the record of this index.
+    #[must_use]
+    pub fn bucket(&self, index: &[&str]) -> u8 {
+        bucket_of(&index_mac(&self.keys, &json(index)))
+    }
+
+    /// Whether there is a record of this index among these.
+    #[must_use]
+    pub fn is_known(&self, index: &[&str], macs: &Macs) -> bool {
+        macs.contains(&index_mac(&self.keys, &json(index)))
     }
 
     /// The patch that follows `state`, which goes along with it, as do the records in `macs`.
@@ -83,8 +95,7 @@ impl Sealer {
     }
 
     fn mutation(&self, change: &Change<'_>) -> ([u8; 32], [u8; 32], SyncdMutation) {
-        // Unwrap safety: strings always have a JSON form.
-        let index = serde_json::to_vec(change.index).unwrap_or_default();
+        let index = json(change.index);
         let data = SyncActionData {
             index: Some(Bytes::copy_from_slice(&index)),
             value: Some(change.value.clone()),
@@ -121,6 +132,12 @@ impl Sealer {
         let id = Some(Bytes::copy_from_slice(self.id.as_bytes()));
         proto::KeyId { id }
     }
+}
+
+/// An index as it is sealed.
+fn json(index: &[&str]) -> Vec<u8> {
+    // Strings always have a JSON form.
+    serde_json::to_vec(index).unwrap_or_default()
 }
 
 fn version(state: &State) -> SyncdVersion {

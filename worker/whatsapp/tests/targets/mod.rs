@@ -9,8 +9,11 @@ mod node;
 mod protobuf;
 mod signal;
 
+/// A target takes any bytes.
+type Target = fn(&[u8]);
+
 /// The targets by their names, which are those of their corpora.
-pub(crate) const TARGETS: [(&str, fn(&[u8])); 5] = [
+pub(crate) const TARGETS: [(&str, Target); 5] = [
     ("node", node::run),
     ("protobuf", protobuf::run),
     ("signal", signal::run),
