@@ -132,6 +132,12 @@ fn ended() -> Vec<Way> {
             &[("close", 500), ("connecting", 200), ("open", 200)],
             "open",
         ),
+    ]
+}
+
+/// Connections that end without a stream error.
+fn ended_otherwise() -> Vec<Way> {
+    vec![
         way("stream-end", fault("stream_end"), CLOSED, "open"),
         way("socket-closed", fault("cut"), CLOSED, "open"),
         way(
@@ -391,7 +397,11 @@ async fn each_way_to_lose_a_connection_reaches_a_webhook_with_its_reason() -> Re
     let wanted = json!({ "url": receiver.url(), "events": ["connection.update", "qrcode.updated"] });
     let (status, hook) = cluster.operator.post("/v1/webhooks", wanted).await?;
     ensure!(status.is_success(), "{status}: {hook}");
-    let ways: Vec<Way> = ended().into_iter().chain(refused()).collect();
+    let ways: Vec<Way> = ended()
+        .into_iter()
+        .chain(ended_otherwise())
+        .chain(refused())
+        .collect();
     let all = ways
         .iter()
         .zip(5_511_900_000_600..)

@@ -143,6 +143,19 @@ async fn what_the_phone_does_is_told_and_kept() {
         (chat.unread, chat.marked_unread, chat.muted),
         (0, false, Muted::No)
     );
+    let report = stage.audit(|_| true).await;
+    assert_eq!(report.server.violations, 0);
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whom_the_phone_names_is_told_and_kept() {
+    let stage = Stage::new().await;
+    let worker = stage.worker("w1");
+    let token = stage.paired(PHONE).await;
+    let made = stage.contacts("15550151", 1).await;
+    let ana = format!("{}@s.whatsapp.net", made[0]);
+    stage.begins_chat(&token, &made[0], "first words").await;
     let called = async |name: Option<&str>, event: &str| {
         let change = json!({ "action": "contact", "chat": ana, "name": name });
         stage.phone_does(change, None).await;
@@ -254,67 +267,8 @@ async fn our_changes_are_taken_by_whatsapp_and_told_as_those_of_others() {
     let made = stage.contacts("15550151", 1).await;
     let (number, ana) = (made[0].as_str(), format!("{}@s.whatsapp.net", made[0]));
     stage.begins_chat(&token, number, "first words").await;
-    stage.acts(&token, job(ChatAction::Pin, number)).await;
-    stage.acts(&token, job(ChatAction::Archive, number)).await;
-    stage.acts(&token, job(ChatAction::Mute, number)).await;
-    stage.acts(&token, job(ChatAction::Read, number)).await;
-    stage
-        .row(&token, "chats.update", json!({ "id": ana, "archived": true }))
-        .await;
-    stage
-        .row(&token, "chats.update", json!({ "id": ana, "muteEndTime": -1 }))
-        .await;
-    let chat = stage.chat_of(&token, &ana).await.expect("a chat");
-    assert!(chat.archived && chat.muted == Muted::Always, "{chat:?}");
-    assert_eq!(
-        (chat.pinned_at, chat.unread),
-        (None, 0),
-        "what is archived is not pinned"
-    );
-    let saved = ChatActionJob {
-        name: Some("Ana Silva".to_owned()),
-        ..job(ChatAction::SaveContact, number)
-    };
-    stage.acts(&token, saved).await;
-    stage
-        .row(
-            &token,
-            "contacts.upsert",
-            json!({ "wuid": ana, "contactName": "Ana Silva" }),
-        )
-        .await;
-    let message = MessageName {
-        id: chat.last.id.parse().expect("an id"),
-        from_me: false,
-        participant: None,
-    };
-    let about = |action| ChatActionJob {
-        message: Some(message.clone()),
-        ..job(action, number)
-    };
-    stage.acts(&token, about(ChatAction::Star)).await;
-    let label = ChatActionJob {
-        label: Some("3".to_owned()),
-        name: Some("Paid".to_owned()),
-        color: Some(5),
-        ..ChatActionJob::new(ChatAction::EditLabel, None)
-    };
-    stage.acts(&token, label).await;
-    let labeled = ChatActionJob {
-        label: Some("3".to_owned()),
-        ..about(ChatAction::Label)
-    };
-    stage.acts(&token, labeled).await;
-    stage
-        .event(&token, "labels.association", |event| {
-            event["data"]["type"] == "message"
-        })
-        .await;
-    stage.acts(&token, about(ChatAction::DeleteMessage)).await;
-    stage.acts(&token, job(ChatAction::Delete, number)).await;
-    stage
-        .event(&token, "chats.delete", |event| event["data"] == json!([ana]))
-        .await;
+    let id = stage.is_archived_by_us(&token, number).await;
+    stage.is_labeled_and_deleted_by_us(&token, number, id).await;
     let name = ProfileJob {
         text: Some("The shop".to_owned()),
         ..ProfileJob::new(ProfileAction::SetName, None)
@@ -335,6 +289,74 @@ async fn our_changes_are_taken_by_whatsapp_and_told_as_those_of_others() {
     })
     .await;
     worker.stop().await;
+}
+
+impl Stage {
+    /// Answers the id of the chat's last message.
+    async fn is_archived_by_us(&self, token: &Token, number: &str) -> String {
+        let ana = format!("{number}@s.whatsapp.net");
+        self.acts(token, job(ChatAction::Pin, number)).await;
+        self.acts(token, job(ChatAction::Archive, number)).await;
+        self.acts(token, job(ChatAction::Mute, number)).await;
+        self.acts(token, job(ChatAction::Read, number)).await;
+        self.row(token, "chats.update", json!({ "id": ana, "archived": true }))
+            .await;
+        self.row(token, "chats.update", json!({ "id": ana, "muteEndTime": -1 }))
+            .await;
+        let chat = self.chat_of(token, &ana).await.expect("a chat");
+        assert!(chat.archived && chat.muted == Muted::Always, "{chat:?}");
+        assert_eq!(
+            (chat.pinned_at, chat.unread),
+            (None, 0),
+            "what is archived is not pinned"
+        );
+        chat.last.id
+    }
+
+    async fn is_labeled_and_deleted_by_us(&self, token: &Token, number: &str, id: String) {
+        let ana = format!("{number}@s.whatsapp.net");
+        let saved = ChatActionJob {
+            name: Some("Ana Silva".to_owned()),
+            ..job(ChatAction::SaveContact, number)
+        };
+        self.acts(token, saved).await;
+        self.row(
+            token,
+            "contacts.upsert",
+            json!({ "wuid": ana, "contactName": "Ana Silva" }),
+        )
+        .await;
+        let message = MessageName {
+            id: id.parse().expect("an id"),
+            from_me: false,
+            participant: None,
+        };
+        let about = |action| ChatActionJob {
+            message: Some(message.clone()),
+            ..job(action, number)
+        };
+        self.acts(token, about(ChatAction::Star)).await;
+        let label = ChatActionJob {
+            label: Some("3".to_owned()),
+            name: Some("Paid".to_owned()),
+            color: Some(5),
+            ..ChatActionJob::new(ChatAction::EditLabel, None)
+        };
+        self.acts(token, label).await;
+        let labeled = ChatActionJob {
+            label: Some("3".to_owned()),
+            ..about(ChatAction::Label)
+        };
+        self.acts(token, labeled).await;
+        self.event(token, "labels.association", |event| {
+            event["data"]["type"] == "message"
+        })
+        .await;
+        self.acts(token, about(ChatAction::DeleteMessage)).await;
+        self.acts(token, job(ChatAction::Delete, number)).await;
+        self.event(token, "chats.delete", |event| event["data"] == json!([ana]))
+            .await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

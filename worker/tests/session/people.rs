@@ -166,34 +166,41 @@ async fn pictures_abouts_businesses_and_numbers_are_told_and_kept() {
     );
     assert_eq!(stage.column("business", &wuid).await.as_deref(), Some("Bakery"));
 
-    // All of it goes with the person to another number.
-    let next = jid(&contacts[1]);
-    let renumbered = PersonNews {
-        number: Some(contacts[1].clone()),
-        ..PersonNews::default()
-    };
-    stage.news(&contacts[0], renumbered).await;
-    let told = stage
-        .contact(&token, "contacts.update", |contact| contact["wuid"] == *next)
-        .await;
-    assert_eq!(told["former"]["wuid"], *wuid);
-    assert_eq!(
-        stage.column("about", &next).await.as_deref(),
-        Some("At the bakery")
-    );
-    assert_eq!(stage.column("jid", &wuid).await, None);
-    let chats = stage.database.query("SELECT jid FROM chat").await;
-    assert_eq!(chats, [Some(next.clone())]);
-    let messages = stage.database.query("SELECT DISTINCT chat FROM message").await;
-    assert_eq!(messages, [Some(next.clone())]);
-    // Told once, and not again when they write.
-    stage.writes(&contacts[1], phone, "from the other number").await;
-    let wrote = |contact: &Value| contact["wuid"] == *next && contact.get("pushName").is_some();
-    let named = stage.contact(&token, "contacts.update", wrote).await;
-    assert!(named.get("former").is_none(), "{named}");
+    stage.goes_to_another_number(&token, phone, &contacts).await;
     stage.send(&token, text(&contacts[1..], None)).await;
     stage.audit(|report| report.contacts.shown_once == 2).await;
     worker.stop().await;
+}
+
+impl Stage {
+    /// All that is kept goes with the person to another number.
+    async fn goes_to_another_number(&self, token: &Token, phone: &str, contacts: &[String]) {
+        let wuid = jid(&contacts[0]);
+        let next = jid(&contacts[1]);
+        let renumbered = PersonNews {
+            number: Some(contacts[1].clone()),
+            ..PersonNews::default()
+        };
+        self.news(&contacts[0], renumbered).await;
+        let told = self
+            .contact(token, "contacts.update", |contact| contact["wuid"] == *next)
+            .await;
+        assert_eq!(told["former"]["wuid"], *wuid);
+        assert_eq!(
+            self.column("about", &next).await.as_deref(),
+            Some("At the bakery")
+        );
+        assert_eq!(self.column("jid", &wuid).await, None);
+        let chats = self.database.query("SELECT jid FROM chat").await;
+        assert_eq!(chats, [Some(next.clone())]);
+        let messages = self.database.query("SELECT DISTINCT chat FROM message").await;
+        assert_eq!(messages, [Some(next.clone())]);
+        // Told once, and not again when they write.
+        self.writes(&contacts[1], phone, "from the other number").await;
+        let wrote = |contact: &Value| contact["wuid"] == *next && contact.get("pushName").is_some();
+        let named = self.contact(token, "contacts.update", wrote).await;
+        assert!(named.get("former").is_none(), "{named}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
