@@ -189,13 +189,21 @@ async fn recipients_are_downloaded_as_csv_whole_and_by_state() {
         lines[0],
         "seq,number,state,messageId,errorStatus,error,sentAt,deliveredAt,readAt,reference,variables"
     );
-    assert_eq!(
-        (lines[1], lines[2_500]),
-        (
-            "0,5531900000000,queued,,,,,,,,",
-            "2499,5531900002499,queued,,,,,,,,"
-        )
-    );
+    for (line, start) in [
+        (1, "0,5531900000000,queued,3EB0"),
+        (2_500, "2499,5531900002499,queued,3EB0"),
+    ] {
+        let rest = lines[line]
+            .strip_prefix(start)
+            .expect("the recipient, and the id of its message");
+        assert_eq!(
+            (
+                rest.len(),
+                rest.trim_start_matches(|c: char| c.is_ascii_hexdigit())
+            ),
+            (25, ",,,,,,,")
+        );
+    }
     settle(&api).await;
     let failed = api.get(&format!("{path}/recipients.csv?state=failed")).await;
     let failed = String::from_utf8(failed.bytes).unwrap();
