@@ -146,6 +146,8 @@ for await (const line of createInterface({ input: process.stdin })) {
     say({ event: 'sent', id: reject.id });
   }
   if (call) {
+    // Its phone shares them soon after it is linked.
+    await client.until(() => client.auth.creds.myAppStateKeyId, 'the keys of the app state');
     await client.socket[call.method](...call.args);
     say({ event: 'called' });
   }

@@ -81,8 +81,9 @@ export const tasks = {
     const chats = page.getByRole("list", { name: "Chats" }).getByRole("listitem");
     await chats.filter({ hasText: WRITTEN_TO }).first().waitFor();
     await page.getByRole("button", { name: "Who wrote" }).click();
-    await chats.filter({ hasText: "red roses" }).waitFor();
     await chats.filter({ hasText: WRITTEN_TO }).first().waitFor({ state: "detached" });
+    await chats.filter({ hasText: "red roses" }).waitFor();
+    await chats.nth(1).waitFor();
     assert.equal(await chats.count(), 2);
     await page.getByRole("button", { name: "All", exact: true }).click();
     await chats.filter({ hasText: WRITTEN_TO }).first().waitFor();

@@ -110,7 +110,8 @@ async fn chats_are_listed_with_their_newest_message_and_paged() {
     let people = api.get(&format!("/v1/sessions/{token}/contacts")).await.json();
     assert_eq!(
         people["items"],
-        json!([{ "id": ANA, "name": "Ana", "number": "5531900000001", "lid": "98765@lid" }])
+        json!([{ "id": ANA, "name": "Ana", "number": "5531900000001", "lid": "98765@lid",
+            "verifiedName": null, "about": null, "pictureId": null }])
     );
 }
 

@@ -207,10 +207,9 @@ async fn recipients_are_downloaded_as_csv_whole_and_by_state() {
     settle(&api).await;
     let failed = api.get(&format!("{path}/recipients.csv?state=failed")).await;
     let failed = String::from_utf8(failed.bytes).unwrap();
-    assert_eq!(
-        failed.split("\r\n").nth(1),
-        Some("2,5531900000002,failed,,404,not on WhatsApp,,,,,")
-    );
+    let first = failed.split("\r\n").nth(1).unwrap();
+    assert!(first.starts_with("2,5531900000002,failed,3EB0"), "{first}");
+    assert!(first.ends_with(",404,not on WhatsApp,,,,,"), "{first}");
     assert_eq!(failed.lines().count(), 4);
 }
 
