@@ -47,12 +47,12 @@ pub(super) fn change<'a>(record: &Record, index: &'a [&'a str], iv: [u8; BLOCK_B
     }
 }
 
-/// The same, as other devices will read it.
-pub(super) fn mutation(record: &Record, replaces: bool) -> Mutation {
+/// The same, as other devices will read it where there is none yet.
+pub(super) fn mutation(record: &Record) -> Mutation {
     Mutation {
         operation: record.operation,
         index: record.index.clone(),
         value: record.value.clone(),
-        replaces,
+        replaces: false,
     }
 }

@@ -18,7 +18,7 @@ use crate::stanza::app_state::{self, Uploaded};
 use crate::store::{RecordKey, RecordKind};
 use crate::sync_action::SyncSource;
 use crate::sync_action::request::SyncRequest;
-use crate::syncd::{BLOCK_BYTES, BadState, Change, KeyId, Macs, Sealer, State};
+use crate::syncd::{BLOCK_BYTES, BadState, Change, KeyId, Macs, Mutation, Sealer, State};
 
 /// Most changes of ours that wait.
 const MAX_UPLOADS: usize = 64;
@@ -125,7 +125,12 @@ impl AppState {
             .collect();
         let patch = sealer.patch(name, &mut state, &mut macs, &changes);
         let mutations = upload.records.iter().zip(known);
-        let mutations = mutations.map(|(record, known)| mutation(record, known)).collect();
+        let mutations = mutations
+            .map(|(record, known)| Mutation {
+                replaces: known,
+                ..mutation(record)
+            })
+            .collect();
         let sealed = Sealed {
             state,
             macs,
