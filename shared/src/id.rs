@@ -183,13 +183,14 @@ impl StanzaIds {
         let digest = Sha256::new_with_prefix(self.0)
             .chain_update(seq.to_be_bytes())
             .finalize();
-        let digits = digest[..9].iter().map(|byte| format!("{byte:02X}"));
-        StanzaId(
-            std::iter::once("3EB0".to_owned())
-                .chain(digits)
-                .collect::<String>()
-                .into(),
-        )
+        let mut id = String::with_capacity(22);
+        id.push_str("3EB0");
+        for byte in &digest[..9] {
+            for digit in [byte >> 4, byte & 15] {
+                id.push(char::from(b"0123456789ABCDEF"[usize::from(digit)]));
+            }
+        }
+        StanzaId(id.into())
     }
 }
 
