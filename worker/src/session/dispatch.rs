@@ -24,12 +24,12 @@ use super::dry_run;
 use super::groups::Groups;
 use super::history::Histories;
 use super::link::Link;
+use super::linking::Linking;
 use super::logout::Logout;
 use super::media_retries::MediaRetries;
 use super::numbers::Numbers;
 use super::pacer::Waiting;
 use super::profiles::Profiles;
-use super::questions::Questions;
 use super::queues::Change;
 use super::reader::Reader;
 use super::receipts::Receipts;
@@ -50,7 +50,7 @@ pub(super) struct Parts {
     pub(super) cx: Context,
     pub(super) link: Link,
     pub(super) sends: Sends,
-    questions: Questions,
+    linking: Linking,
     numbers: Numbers,
     groups: Groups,
     profiles: Profiles,
@@ -81,7 +81,7 @@ impl Parts {
             restrictions: Restrictions::new(&cx),
             cx,
             link,
-            questions: Questions::default(),
+            linking: Linking::default(),
             numbers: Numbers::default(),
             groups: Groups::default(),
             profiles: Profiles::default(),
@@ -227,7 +227,7 @@ impl Parts {
             Job::SessionDelete => self.deletion.begin(cx, &mut self.link, job),
             Job::PairingCode(question) => {
                 let question = question.clone();
-                self.questions
+                self.linking
                     .ask_pairing_code(cx, &mut self.link, &question, job);
             }
             Job::PasskeyAnswer(answer) => {
@@ -270,7 +270,7 @@ impl Parts {
     }
 
     fn ask_passkey(&mut self, command: impl FnOnce(u64) -> Command, job: Box<PendingJob>) {
-        self.questions.ask_passkey(&self.link, command, job);
+        self.linking.ask_passkey(&self.link, command, job);
     }
 
     /// Refuses what a session that is being deleted or logged out needs for that.

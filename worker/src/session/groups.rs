@@ -1,9 +1,4 @@
 //! What publishers ask about groups and do with them.
-//!
-//! A question is worth nothing after a restart: its delivery is settled at once, and only the way back to its publisher is
-//! kept.
-
-use std::collections::HashMap;
 
 use rand::Rng as _;
 use shared::job::{FailureCode, GroupAction, GroupJob, Job};
@@ -17,20 +12,15 @@ use super::adapter::groups::{answer, failure};
 use super::adapter::names::server;
 use super::context::{Context, not_connected};
 use super::link::Link;
+use super::questions::Questions;
 use crate::job::pending::{PendingJob, Stage, failed};
 use crate::job::settlement::Reply;
 
 /// The questions of one session about groups.
 #[derive(Default)]
 pub(super) struct Groups {
-    tickets: u64,
-    asked: HashMap<u64, Asked>,
-}
-
-struct Asked {
-    reply: Reply,
-    /// The text that is to be set once it is known which is there.
-    text: Option<NewText>,
+    /// With the text that is to be set once it is known which is there.
+    asked: Questions<Option<NewText>>,
 }
 
 /// What is to be said about a group, under which id.
@@ -54,18 +44,13 @@ impl Groups {
         let Some((request, text)) = request_of(asked, id) else {
             return reply.send(failed(FailureCode::InvalidJob, "a field is missing"));
         };
-        self.tell(link, request, Asked { reply, text });
+        self.tell(link, request, (reply, text));
     }
 
-    fn tell(&mut self, link: &Link, request: GroupRequest, asked: Asked) {
-        let ticket = self.tickets;
-        self.tickets += 1;
+    fn tell(&mut self, link: &Link, request: GroupRequest, asked: (Reply, Option<NewText>)) {
         let request = Box::new(request);
-        if self.asked.len() >= QUESTIONS_MAX || !link.tell(Command::Group { ticket, request }) {
-            let busy = failed(FailureCode::Busy, "too many questions are open");
-            return asked.reply.send(busy);
-        }
-        self.asked.insert(ticket, asked);
+        self.asked
+            .ask(link, asked, |ticket| Command::Group { ticket, request });
     }
 
     /// WhatsApp has answered, or has not.
@@ -75,7 +60,7 @@ impl Groups {
         ticket: u64,
         result: Result<Box<request::GroupAnswer>, QueryError>,
     ) {
-        let Some(Asked { reply, text }) = self.asked.remove(&ticket) else {
+        let Some((reply, text)) = self.asked.close(ticket) else {
             return;
         };
         let told = match (result, text) {
@@ -86,7 +71,7 @@ impl Groups {
                     _ => None,
                 };
                 let request = GroupRequest::SetDescription { group, text, before };
-                return self.tell(link, request, Asked { reply, text: None });
+                return self.tell(link, request, (reply, None));
             }
             (Ok(found), None) => answer(*found),
         };
@@ -95,9 +80,7 @@ impl Groups {
 
     /// The connection is gone: nobody answers any more.
     pub(super) fn on_disconnected(&mut self) {
-        for (_, asked) in self.asked.drain() {
-            asked.reply.send(not_connected());
-        }
+        self.asked.on_disconnected();
     }
 }
 
@@ -156,6 +139,3 @@ fn request_of(job: GroupJob, id: String) -> Option<(GroupRequest, Option<NewText
 fn jid(number: &Number) -> Jid {
     Jid::new(number.user(), server(number.kind()))
 }
-
-/// Questions of one session without an answer.
-const QUESTIONS_MAX: usize = 32;

@@ -1,9 +1,6 @@
 //! The past that the account's phone shares: told and kept as it comes, and asked for where publishers want more of it.
 //!
-//! A question is worth nothing after a restart: its delivery is settled at once, and only the way back to its publisher is
-//! kept. What the phone answers with comes like all of the past, whoever asked and whether anybody waits.
-
-use std::collections::HashMap;
+//! What the phone answers with comes like all of the past, whoever asked and whether anybody waits.
 
 use shared::job::{Answer, FailureCode, HistoryAsked, HistoryJob, Job};
 use shared::store::StoreError;
@@ -18,19 +15,13 @@ use super::adapter::history::{Keeping, request, told};
 use super::context::{Context, Fetched, not_connected};
 use super::link::Link;
 use super::meter;
+use super::questions::Questions;
 use crate::job::pending::{PendingJob, Stage, failed};
-use crate::job::settlement::Reply;
 
 /// The questions of one session for more of the past.
 #[derive(Default)]
 pub(super) struct Histories {
-    tickets: u64,
-    asked: HashMap<u64, Asked>,
-}
-
-struct Asked {
-    reply: Reply,
-    job: HistoryJob,
+    asked: Questions<HistoryJob>,
 }
 
 impl Histories {
@@ -59,20 +50,17 @@ impl Histories {
         if !link.is_open() {
             return reply.send(not_connected());
         }
-        if self.asked.len() >= QUESTIONS_MAX {
-            return reply.send(failed(FailureCode::Busy, "too many questions are open"));
-        }
-        self.tickets += 1;
-        let ticket = self.tickets;
         let (store, session) = (cx.around.store.clone(), cx.record.id);
         let chat = asked.chat.as_str().to_owned();
-        self.asked.insert(ticket, Asked { reply, job: asked });
+        let Some(ticket) = self.asked.open(reply, asked) else {
+            return;
+        };
         cx.fetch(async move { Fetched::Oldest(ticket, oldest::of_chat(&store, session, &chat).await) });
     }
 
     /// The oldest message that is kept of the chat was looked up, or could not be.
     pub(super) fn on_oldest(&mut self, link: &Link, ticket: u64, found: Result<Option<Oldest>, StoreError>) {
-        let Some(Asked { job, .. }) = self.asked.get(&ticket) else {
+        let Some(job) = self.asked.about(ticket) else {
             return;
         };
         let found = match found {
@@ -80,23 +68,23 @@ impl Histories {
             Err(error) => {
                 tracing::warn!(%error, "the oldest message of a chat is not looked up");
                 let words = "the database is not available; try again";
-                return self.answer(ticket, failed(FailureCode::Internal, words));
+                return self.asked.answer(ticket, failed(FailureCode::Internal, words));
             }
         };
         let Some(request) = request(job, found) else {
             let words =
                 "no message of this chat is kept: name the one before which messages are wanted, in before";
-            return self.answer(ticket, failed(FailureCode::UnknownMessage, words));
+            return self.asked.answer(ticket, failed(FailureCode::UnknownMessage, words));
         };
         let request = Box::new(request);
         if !link.tell(Command::AskHistory { ticket, request }) {
-            self.answer(ticket, not_connected());
+            self.asked.answer(ticket, not_connected());
         }
     }
 
     /// The request has left, or will not.
     pub(super) fn on_asked(&mut self, ticket: u64, result: Result<MessageId, QueryError>) {
-        self.answer(
+        self.asked.answer(
             ticket,
             match result {
                 Ok(id) => Answer::History(HistoryAsked {
@@ -107,17 +95,9 @@ impl Histories {
         );
     }
 
-    fn answer(&mut self, ticket: u64, answer: Answer) {
-        if let Some(asked) = self.asked.remove(&ticket) {
-            asked.reply.send(answer);
-        }
-    }
-
     /// The connection is gone: nobody answers any more.
     pub(super) fn on_disconnected(&mut self) {
-        for (_, asked) in self.asked.drain() {
-            asked.reply.send(not_connected());
-        }
+        self.asked.on_disconnected();
     }
 }
 
@@ -131,6 +111,3 @@ fn keeping(cx: &Context) -> Keeping {
         files: cx.around.files.kept_for(),
     }
 }
-
-/// Questions of one session without an answer.
-const QUESTIONS_MAX: usize = 32;

@@ -1,9 +1,6 @@
 //! Files of messages that came in and are gone from the media hosts: our phone is asked for them as publishers wish.
 //!
-//! A question is worth nothing after a restart: its delivery is settled at once, and only the way back to its publisher is
-//! kept. What the phone answers is written down before the publisher is told.
-
-use std::collections::HashMap;
+//! What the phone answers is written down before the publisher is told.
 
 use shared::job::{FailureCode, Job, MediaRefreshJob};
 use shared::store::StoreError;
@@ -15,20 +12,14 @@ use super::adapter::events::query_failure;
 use super::adapter::received::retry;
 use super::context::{Context, Fetched, not_connected};
 use super::link::Link;
+use super::questions::Questions;
 use crate::job::pending::{PendingJob, Stage, done, failed};
-use crate::job::settlement::Reply;
 
 /// The questions of one session that have no answer yet.
 #[derive(Default)]
 pub(super) struct MediaRetries {
-    tickets: u64,
-    asked: HashMap<u64, Asked>,
-}
-
-struct Asked {
-    reply: Reply,
-    /// Known from when it was looked up.
-    file: Option<Box<ReceivedMedia>>,
+    /// With the file, which is known from when it was looked up.
+    asked: Questions<Option<Box<ReceivedMedia>>>,
 }
 
 impl MediaRetries {
@@ -42,12 +33,9 @@ impl MediaRetries {
         if !link.is_open() {
             return reply.send(not_connected());
         }
-        if self.asked.len() >= QUESTIONS_MAX {
-            return reply.send(failed(FailureCode::Busy, "too many questions are open"));
-        }
-        self.tickets += 1;
-        let ticket = self.tickets;
-        self.asked.insert(ticket, Asked { reply, file: None });
+        let Some(ticket) = self.asked.open(reply, None) else {
+            return;
+        };
         let (store, session) = (cx.around.store.clone(), cx.record.id);
         cx.fetch(async move {
             let found = received::find(&store, session, &message).await;
@@ -62,7 +50,7 @@ impl MediaRetries {
         ticket: u64,
         found: Result<Option<Box<ReceivedMedia>>, StoreError>,
     ) {
-        let Some(asked) = self.asked.get_mut(&ticket) else {
+        let Some(file) = self.asked.about(ticket) else {
             return;
         };
         let found = match found {
@@ -70,17 +58,17 @@ impl MediaRetries {
             Err(error) => {
                 tracing::warn!(%error, "a file that came in is not looked up");
                 let words = "the database is not available; try again";
-                return self.answer(ticket, failed(FailureCode::Internal, words));
+                return self.asked.answer(ticket, failed(FailureCode::Internal, words));
             }
         };
         let retry = found.as_deref().and_then(retry).map(Box::new);
-        asked.file = found;
+        *file = found;
         let Some(retry) = retry else {
             let words = "no message with a file that came in has this id, or not any more";
-            return self.answer(ticket, failed(FailureCode::UnknownMessage, words));
+            return self.asked.answer(ticket, failed(FailureCode::UnknownMessage, words));
         };
         if !link.tell(Command::AskMediaRetry { ticket, retry }) {
-            self.answer(ticket, not_connected());
+            self.asked.answer(ticket, not_connected());
         }
     }
 
@@ -93,15 +81,15 @@ impl MediaRetries {
     ) {
         let path = match result {
             Ok(path) => path,
-            Err(MediaRetryError::Query(error)) => return self.answer(ticket, query_failure(&error)),
+            Err(MediaRetryError::Query(error)) => return self.asked.answer(ticket, query_failure(&error)),
             Err(error @ MediaRetryError::NotFound) => {
-                return self.answer(ticket, failed(FailureCode::Gone, &error.to_string()));
+                return self.asked.answer(ticket, failed(FailureCode::Gone, &error.to_string()));
             }
             Err(error @ MediaRetryError::Failed) => {
-                return self.answer(ticket, failed(FailureCode::Refused, &error.to_string()));
+                return self.asked.answer(ticket, failed(FailureCode::Refused, &error.to_string()));
             }
         };
-        let Some(file) = self.asked.get_mut(&ticket).and_then(|asked| asked.file.take()) else {
+        let Some(file) = self.asked.about(ticket).and_then(Option::take) else {
             return;
         };
         let (store, fence, session) = (cx.around.store.clone(), cx.lease.fence(), cx.record.id);
@@ -117,23 +105,12 @@ impl MediaRetries {
     /// That of the write: what is in memory can't be trusted.
     pub(super) fn on_moved(&mut self, ticket: u64, moved: Result<(), StoreError>) -> Result<(), StoreError> {
         moved?;
-        self.answer(ticket, done(None));
+        self.asked.answer(ticket, done(None));
         Ok(())
-    }
-
-    fn answer(&mut self, ticket: u64, answer: shared::job::Answer) {
-        if let Some(asked) = self.asked.remove(&ticket) {
-            asked.reply.send(answer);
-        }
     }
 
     /// The connection is gone: nobody answers any more.
     pub(super) fn on_disconnected(&mut self) {
-        for (_, asked) in self.asked.drain() {
-            asked.reply.send(not_connected());
-        }
+        self.asked.on_disconnected();
     }
 }
-
-/// Questions of one session without an answer.
-const QUESTIONS_MAX: usize = 32;

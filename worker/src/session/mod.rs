@@ -23,6 +23,7 @@ mod exists;
 mod groups;
 mod history;
 mod link;
+mod linking;
 mod logout;
 pub mod look_up;
 mod media_retries;

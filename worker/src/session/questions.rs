@@ -1,132 +1,89 @@
-//! What publishers ask of a session's connection while it links, and wait for.
+//! What one part has asked of the connection for publishers and is not answered yet, each question under a ticket.
 //!
-//! A question is worth nothing after a restart: its delivery is settled at once, and only the way back to its publisher
-//! is kept.
+//! Owns the limit of open questions and the way back to each publisher, who is answered once. A question is worth nothing
+//! after a restart: its delivery was settled when it came. Knows neither what is asked nor what an answer means.
 
 use std::collections::HashMap;
 
-use shared::job::{Answer, FailureCode, PairingCodeJob};
-use shared::recipient::Number;
+use shared::job::{Answer, FailureCode};
 use whatsapp::command::Command;
-use whatsapp::event::PasskeyError;
 
-use super::adapter::events::passkey_step;
-use super::context::{Context, not_connected};
+use super::context::not_connected;
 use super::link::Link;
-use crate::job::pending::{PendingJob, failed};
+use crate::job::pending::failed;
 use crate::job::settlement::Reply;
 
-#[derive(Default)]
-pub(super) struct Questions {
+/// Most open questions of one part of a session.
+const QUESTIONS_MAX: usize = 32;
+
+/// The open questions of one part, with what it has to know of each.
+pub(super) struct Questions<T = ()> {
     tickets: u64,
-    asked: HashMap<u64, Reply>,
-    pairing: Option<Reply>,
-    /// A code is to be asked for, and the phone it is for, when the connection has ended that is about to.
-    postponed: Option<(Number, Reply)>,
+    open: HashMap<u64, (Reply, T)>,
 }
 
-impl Questions {
-    /// A step of linking with a passkey, which `command` makes of its ticket.
-    pub(super) fn ask_passkey(
-        &mut self,
-        link: &Link,
-        command: impl FnOnce(u64) -> Command,
-        job: Box<PendingJob>,
-    ) {
-        let reply = job.acknowledge();
-        if !link.is_running() {
-            return reply.send(not_connected());
+impl<T> Default for Questions<T> {
+    fn default() -> Self {
+        Self {
+            tickets: 0,
+            open: HashMap::new(),
+        }
+    }
+}
+
+impl<T> Questions<T> {
+    /// Takes a question that the connection is asked later; its ticket. Answers it at once if too many are open.
+    pub(super) fn open(&mut self, reply: Reply, about: T) -> Option<u64> {
+        if self.open.len() >= QUESTIONS_MAX {
+            reply.send(busy());
+            return None;
         }
         let ticket = self.tickets;
-        if self.asked.len() >= QUESTIONS_MAX || !link.tell(command(ticket)) {
-            let answer = failed(FailureCode::Busy, "too many questions are open");
-            return reply.send(answer);
-        }
         self.tickets += 1;
-        self.asked.insert(ticket, reply);
+        self.open.insert(ticket, (reply, about));
+        Some(ticket)
     }
 
-    pub(super) fn on_passkey_step(&mut self, ticket: u64, result: Result<(), PasskeyError>) {
-        if let Some(reply) = self.asked.remove(&ticket) {
-            reply.send(passkey_step(result));
-        }
-    }
-
-    pub(super) fn ask_pairing_code(
+    /// Takes a question and asks the connection, by the command of its ticket. Answers it at once if too many are open, or
+    /// the connection takes no more.
+    pub(super) fn ask(
         &mut self,
-        cx: &mut Context,
-        link: &mut Link,
-        question: &PairingCodeJob,
-        job: Box<PendingJob>,
+        link: &Link,
+        (reply, about): (Reply, T),
+        command: impl FnOnce(u64) -> Command,
     ) {
-        let reply = job.acknowledge();
-        if let Some(proxy) = question.proxy.as_ref().filter(|_| cx.record.paired_at.is_none())
-            && let Err(error) = link.leave_by(cx, proxy.as_ref())
+        if let Some(ticket) = self.open(reply, about)
+            && !link.tell(command(ticket))
         {
-            cx.lose(&error);
-            return reply.send(not_connected());
-        }
-        if link.is_closing() {
-            // Of another way out, perhaps: nothing of this one may leave by it.
-            self.postponed = Some((question.phone.clone(), reply));
-            return;
-        }
-        self.request_code(cx, link, &question.phone, reply);
-    }
-
-    /// The connection has ended: asks for the code that waited for that.
-    pub(super) fn go_on(&mut self, cx: &mut Context, link: &mut Link) {
-        if let Some((phone, reply)) = self.postponed.take() {
-            self.request_code(cx, link, &phone, reply);
+            self.answer(ticket, busy());
         }
     }
 
-    fn request_code(&mut self, cx: &mut Context, link: &mut Link, number: &Number, reply: Reply) {
-        if cx.record.paired_at.is_some() {
-            let answer = failed(FailureCode::Conflict, "the session is paired already");
-            return reply.send(answer);
-        }
-        if cx.is_leaving() {
-            return reply.send(not_connected());
-        }
-        if !link.is_running() {
-            cx.want();
-            link.pair(cx);
-        }
-        let phone = number.user().to_owned();
-        if !link.tell(Command::RequestPairingCode { phone, custom: None }) {
-            let answer = failed(FailureCode::Busy, "the connection is busy");
-            return reply.send(answer);
-        }
-        if let Some(earlier) = self.pairing.replace(reply) {
-            earlier.send(failed(FailureCode::Conflict, "another code was asked for"));
-        }
+    /// What is to be known of an open question.
+    pub(super) fn about(&mut self, ticket: u64) -> Option<&mut T> {
+        self.open.get_mut(&ticket).map(|(_, about)| about)
     }
 
-    /// The code, or why there is none.
-    pub(super) fn on_pairing_code(&mut self, answer: Answer) {
-        if let Some(reply) = self.pairing.take() {
+    /// Closes a question: whoever has it answers.
+    pub(super) fn close(&mut self, ticket: u64) -> Option<(Reply, T)> {
+        self.open.remove(&ticket)
+    }
+
+    /// Closes a question with its answer; nothing, if it is closed already.
+    pub(super) fn answer(&mut self, ticket: u64, answer: Answer) {
+        if let Some((reply, _)) = self.close(ticket) {
             reply.send(answer);
         }
     }
 
-    pub(super) fn on_pairing_code_refused(&mut self, code: u16) {
-        let failure = match code {
-            408 => FailureCode::Timeout,
-            _ => FailureCode::Refused,
-        };
-        let message = format!("WhatsApp refused to pair by code ({code})");
-        self.on_pairing_code(failed(failure, &message));
-    }
-
     /// The connection is gone: nobody answers any more.
     pub(super) fn on_disconnected(&mut self) {
-        let asked = std::mem::take(&mut self.asked).into_values();
-        for reply in asked.chain(self.pairing.take()) {
+        for (_, (reply, _)) in self.open.drain() {
             reply.send(not_connected());
         }
     }
 }
 
-/// Questions of one session without an answer.
-const QUESTIONS_MAX: usize = 32;
+fn busy() -> Answer {
+    failed(FailureCode::Busy, "too many questions are open")
+}

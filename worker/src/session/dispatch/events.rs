@@ -64,9 +64,9 @@ impl Parts {
             Event::QrCode { text, expires_at } => self.status.on_qr(cx, text, wall(expires_at)),
             Event::PairingCode { code } => {
                 self.status.on_code(cx, code.clone());
-                self.questions.on_pairing_code(Answer::PairingCode { code });
+                self.linking.on_pairing_code(Answer::PairingCode { code });
             }
-            Event::PairingCodeRefused { code } => self.questions.on_pairing_code_refused(code),
+            Event::PairingCodeRefused { code } => self.linking.on_pairing_code_refused(code),
             Event::PasskeyRequested { .. } | Event::PasskeyCode { .. } | Event::PasskeyStep { .. } => {
                 self.on_passkey(event);
             }
@@ -251,7 +251,7 @@ impl Parts {
                     (Err(PasskeyError::BadAssertion { .. }), _) => meter::passkey_refused(),
                     _ => {}
                 }
-                self.questions.on_passkey_step(ticket, result);
+                self.linking.on_passkey_step(ticket, result);
             }
             _ => {}
         }
@@ -325,7 +325,7 @@ impl Parts {
     pub(in crate::session) fn on_ended(&mut self, ended: Result<Ended, LinkError>) {
         let stop = self.link.on_ended();
         self.sends.on_disconnected(&mut self.cx);
-        self.questions.on_disconnected();
+        self.linking.on_disconnected();
         self.numbers.on_disconnected();
         self.groups.on_disconnected();
         self.profiles.on_disconnected();
@@ -349,6 +349,6 @@ impl Parts {
             Err(error) => self.cx.end(Exit::Lost(error.to_string())),
         }
         self.chats.go_on(&mut self.cx);
-        self.questions.go_on(&mut self.cx, &mut self.link);
+        self.linking.go_on(&mut self.cx, &mut self.link);
     }
 }
