@@ -126,7 +126,8 @@ struct Columns<'a> {
     rejections: RejectionColumns<'a>,
     received: ReceivedColumns<'a>,
     polls: PollColumns<'a>,
-    sessions: SessionColumns,
+    paces: PaceColumns,
+    sessions: (Vec<i64>, Vec<Json<serde_json::Value>>),
     events: EventColumns<'a>,
     chats: chats::Columns<'a>,
     people: people::Columns<'a>,
@@ -213,12 +214,11 @@ impl RejectionColumns<'_> {
 }
 
 #[derive(Default)]
-struct SessionColumns {
-    ids: Vec<i64>,
+struct PaceColumns {
+    sessions: Vec<i64>,
     next_send_ats: Vec<Option<OffsetDateTime>>,
-    paced_bys: Vec<Option<Uuid>>,
     sequences: Vec<Option<i64>>,
-    patches: Vec<Option<Json<serde_json::Value>>>,
+    paced_bys: Vec<Option<Uuid>>,
 }
 
 #[derive(Default)]
@@ -328,6 +328,7 @@ impl<'a> Columns<'a> {
         columns.gather_rejections(writes);
         columns.received.gather(writes);
         columns.polls.gather(writes);
+        columns.gather_paces(writes);
         columns.gather_sessions(writes);
         columns.gather_events(writes);
         columns.chats = chats::Columns::gather(writes, joined);
@@ -431,46 +432,49 @@ impl<'a> Columns<'a> {
         }
     }
 
-    fn gather_sessions(&mut self, writes: &[&'a Write]) {
+    fn gather_paces(&mut self, writes: &[&'a Write]) {
         struct Row {
             next_send_at: Option<OffsetDateTime>,
             paced_by: Option<QueueId>,
             sequence: Option<i64>,
-            change: Option<SessionChange>,
         }
-        let mut sessions: Merged<i64, Row> = Merged::new();
+        let mut paces: Merged<i64, Row> = Merged::new();
         for write in writes {
-            let change = write.session_row.as_deref();
-            if write.next_send_at.is_none() && write.last_sequence.is_none() && change.is_none() {
+            if write.next_send_at.is_none() && write.last_sequence.is_none() {
                 continue;
             }
             let row = Row {
                 next_send_at: write.next_send_at,
                 paced_by: write.paced_by,
                 sequence: write.last_sequence,
-                change: change.cloned(),
             };
-            sessions.add(write.session.get(), row, |old, new| {
+            paces.add(write.session.get(), row, |old, new| {
                 old.next_send_at = new.next_send_at.or(old.next_send_at);
                 old.paced_by = new.paced_by.or(old.paced_by);
                 old.sequence = new.sequence.or(old.sequence);
-                match (&mut old.change, new.change) {
-                    (Some(old), Some(new)) => old.join(&new),
-                    (old, Some(new)) => *old = Some(new),
-                    (_, None) => {}
-                }
             });
         }
-        for (id, row) in sessions.rows {
-            self.sessions.ids.push(id);
-            self.sessions.next_send_ats.push(row.next_send_at);
-            self.sessions.paced_bys.push(row.paced_by.map(QueueId::as_uuid));
-            self.sessions.sequences.push(row.sequence);
+        for (session, row) in paces.rows {
+            self.paces.sessions.push(session);
+            self.paces.next_send_ats.push(row.next_send_at);
+            self.paces.sequences.push(row.sequence);
+            self.paces.paced_bys.push(row.paced_by.map(QueueId::as_uuid));
+        }
+    }
+
+    fn gather_sessions(&mut self, writes: &[&'a Write]) {
+        let mut sessions: Merged<i64, SessionChange> = Merged::new();
+        for write in writes {
+            if let Some(change) = write.session_row.as_deref() {
+                sessions.add(write.session.get(), change.clone(), |old, new| old.join(&new));
+            }
+        }
+        for (session, change) in sessions.rows {
             // Plain texts and numbers always turn into JSON.
-            let patch = row
-                .change
-                .and_then(|change| serde_json::to_value(SessionPatch::from(&change)).ok());
-            self.sessions.patches.push(patch.map(Json));
+            if let Ok(patch) = serde_json::to_value(SessionPatch::from(&change)) {
+                self.sessions.0.push(session);
+                self.sessions.1.push(Json(patch));
+            }
         }
     }
 
@@ -507,7 +511,7 @@ impl<'a> Columns<'a> {
     /// failed statement the server turns the commit into a rollback, so an error means: nothing is stored.
     async fn run(&self, client: &Client, statements: &Statements) -> Result<(), StoreError> {
         let (set, gone, events) = (&self.set_keys, &self.deleted_keys, &self.events);
-        let (stanza, sessions) = (&self.by_stanza, &self.sessions);
+        let (stanza, paces) = (&self.by_stanza, &self.paces);
         let forget: [Parameter<'_>; 1] = [&self.forget];
         let keys: [Parameter<'_>; 7] = [
             &set.sessions,
@@ -529,15 +533,15 @@ impl<'a> Columns<'a> {
         ];
         let (queues, rejections) = (self.queues.parameters(), self.rejections.parameters());
         let (received, polls) = (self.received.parameters(), self.polls.parameters());
-        let rows: [Parameter<'_>; 5] = [
-            &sessions.ids,
-            &sessions.next_send_ats,
-            &sessions.sequences,
-            &sessions.patches,
-            &sessions.paced_bys,
+        let gaps: [Parameter<'_>; 4] = [
+            &paces.sessions,
+            &paces.next_send_ats,
+            &paces.sequences,
+            &paces.paced_bys,
         ];
+        let rows: [Parameter<'_>; 2] = [&self.sessions.0, &self.sessions.1];
         let outbox = events.parameters();
-        let steps: [(bool, &Statement, &[Parameter<'_>]); 10] = [
+        let steps: [(bool, &Statement, &[Parameter<'_>]); 11] = [
             (!self.forget.is_empty(), &statements.forget, &forget),
             (
                 !set.names.is_empty() || !gone.names.is_empty(),
@@ -554,7 +558,8 @@ impl<'a> Columns<'a> {
             ),
             (!self.received.is_empty(), &statements.received, &received),
             (!self.polls.is_empty(), &statements.polls, &polls),
-            (!sessions.ids.is_empty(), &statements.sessions, &rows),
+            (!paces.sessions.is_empty(), &statements.paces, &gaps),
+            (!self.sessions.0.is_empty(), &statements.sessions, &rows),
             (!events.ids.is_empty(), &statements.outbox, &outbox),
         ];
         let mut chats = self.chats.steps(&statements.chats);

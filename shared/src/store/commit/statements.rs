@@ -16,6 +16,7 @@ pub(super) struct Statements {
     pub(super) rejections: Statement,
     pub(super) received: Statement,
     pub(super) polls: Statement,
+    pub(super) paces: Statement,
     pub(super) sessions: Statement,
     pub(super) outbox: Statement,
     pub(super) chats: chats::Statements,
@@ -35,6 +36,7 @@ impl Statements {
             rejections: client.prepare(REJECTIONS).await?,
             received: client.prepare(RECEIVED).await?,
             polls: client.prepare(POLLS).await?,
+            paces: client.prepare(PACES).await?,
             sessions: client.prepare(SESSIONS).await?,
             outbox: client.prepare(OUTBOX).await?,
             chats: chats::Statements::prepare(client).await?,
@@ -44,16 +46,16 @@ impl Statements {
     }
 }
 
-/// The rule of recipients' states, from `o` (old) to `i` (input): forward only. The same as
+/// The rule of recipients' states, from the row's to the input's: forward only. The same as
 /// [`crate::store::recipients::RecipientState::may_become`]; a test compares the two.
-const FORWARD: &str = "((o.state <= 4 AND i.state BETWEEN 1 AND 4 AND i.state > o.state)
-    OR (o.state <= 1 AND i.state IN (5, 6, 7, 8)) OR (o.state = 7 AND i.state IN (2, 3, 4)))";
+const FORWARD: &str = "((r.state <= 4 AND i.state BETWEEN 1 AND 4 AND i.state > r.state)
+    OR (r.state <= 1 AND i.state IN (5, 6, 7, 8)) OR (r.state = 7 AND i.state IN (2, 3, 4)))";
 
 /// The one way back: a recipient that waits for the end of a restriction is queued again, under the id that it has.
-const HELD: &str = "(o.state <= 1 AND i.state = 0 AND i.held_for IS NOT NULL)";
+const HELD: &str = "(r.state <= 1 AND i.state = 0 AND i.held_for IS NOT NULL)";
 
 /// One that is sent again moves only in how often that was.
-const AGAIN: &str = "(o.state = 1 AND i.state = 1 AND i.attempts <> o.attempts)";
+const AGAIN: &str = "(r.state = 1 AND i.state = 1 AND i.attempts <> r.attempts)";
 
 // A new lease of a shard can't be taken while its row is held; renewals don't wait for it. Rows are held in the
 // order of their shards, as everywhere, so that two transactions never wait for each other.
@@ -74,7 +76,9 @@ SELECT * FROM unnest($1::bigint[] /* sessions */, $2::smallint[] /* kinds */, $3
     $4::bytea[] /* values */)
 ON CONFLICT (session_id, kind, name) DO UPDATE SET value = excluded.value";
 
+// What a row was before is left in it, for whoever counts: to join the table with itself for that costs as much again.
 const SET_RECIPIENT: &str = "state = i.state,
+    state_before = r.state,
     stanza_id    = coalesce(r.stanza_id, i.stanza_id),
     error_status = i.error_status,
     error        = i.error,
@@ -102,29 +106,24 @@ moved AS (
     UPDATE recipient r SET {SET_RECIPIENT}, held_for = coalesce(i.held_for, r.held_for),
         attempts = CASE WHEN i.attempts > 0 THEN i.attempts ELSE r.attempts END,
         addressee = coalesce(i.addressee, r.addressee)
-    FROM i JOIN recipient o ON o.queue_id = i.queue_id AND o.seq = i.seq
+    FROM i
     WHERE r.queue_id = i.queue_id AND r.seq = i.seq AND ({FORWARD} OR {HELD} OR {AGAIN})
-    RETURNING r.queue_id, o.state AS old, r.state AS new)
+    RETURNING r.queue_id, r.state_before AS old, r.state AS new)
 {COUNT}"
     )
 }
 
-/// Never settles a recipient (`o.state >= 2`): whoever settles one also puts out its PROCESSING event, and that
-/// is done by place.
+/// Never settles a recipient (`r.state >= 2`), so that no counter follows: whoever settles one also puts out its PROCESSING
+/// event, and that is done by place.
 fn recipients_by_stanza() -> String {
     format!(
         "-- commit::recipients_by_stanza
-WITH i AS (
-    SELECT * FROM unnest($1::bigint[] /* sessions */, $2::text[] /* stanzas */, $3::smallint[] /* states */,
-        $4::smallint[] /* statuses */, $5::text[] /* errors */, $6::timestamptz[] /* ats */)
-        AS i (session_id, stanza_id, state, error_status, error, at)),
-moved AS (
-    UPDATE recipient r SET {SET_RECIPIENT}
-    FROM i JOIN recipient o
-        ON o.session_id = i.session_id AND o.stanza_id = i.stanza_id AND o.stanza_id IS NOT NULL
-    WHERE r.queue_id = o.queue_id AND r.seq = o.seq AND o.state >= 2 AND {FORWARD}
-    RETURNING r.queue_id, o.state AS old, r.state AS new)
-{COUNT}"
+UPDATE recipient r SET {SET_RECIPIENT}
+FROM unnest($1::bigint[] /* sessions */, $2::text[] /* stanzas */, $3::smallint[] /* states */,
+    $4::smallint[] /* statuses */, $5::text[] /* errors */, $6::timestamptz[] /* ats */)
+    AS i (session_id, stanza_id, state, error_status, error, at)
+WHERE r.session_id = i.session_id AND r.stanza_id = i.stanza_id AND r.stanza_id IS NOT NULL
+    AND r.state >= 2 AND {FORWARD}"
     )
 }
 
@@ -167,12 +166,19 @@ FROM unnest($1::bigint[] /* sessions */, $2::uuid[] /* queues */, $3::text[] /* 
 ON CONFLICT (session_id, queue_id, job_id) DO UPDATE SET message_id = excluded.message_id,
     recorded_at = excluded.recorded_at, code = excluded.code, field = excluded.field, reason = excluded.reason";
 
-// Most inputs have no patch: only the columns that a send moves.
+// What each send moves.
+const PACES: &str = "-- commit::paces
+UPDATE session s SET
+    next_send_at  = coalesce(i.next_send_at, s.next_send_at),
+    paced_by      = coalesce(i.paced_by, s.paced_by),
+    last_sequence = greatest(i.last_sequence, s.last_sequence)
+FROM unnest($1::bigint[] /* sessions */, $2::timestamptz[] /* next_send_ats */, $3::bigint[] /* sequences */,
+    $4::uuid[] /* paced_bys */) AS i (id, next_send_at, last_sequence, paced_by)
+WHERE s.id = i.id";
+
+// The rest of a session, which moves now and then.
 const SESSIONS: &str = "-- commit::sessions
 UPDATE session s SET
-    next_send_at    = coalesce(i.next_send_at, s.next_send_at),
-    paced_by        = coalesce(i.paced_by, s.paced_by),
-    last_sequence   = greatest(i.last_sequence, s.last_sequence),
     state           = coalesce((i.patch->>'state')::smallint, s.state),
     wanted          = coalesce((i.patch->>'wanted')::boolean, s.wanted),
     jid       = CASE WHEN (i.patch->>'forget_owner')::boolean THEN NULL ELSE coalesce(i.patch#>>'{owner,jid}', s.jid) END,
@@ -213,9 +219,8 @@ UPDATE session s SET
     look_ups         = coalesce((i.patch->>'look_ups')::int, s.look_ups),
     look_ups_since   = coalesce(to_timestamp((i.patch->>'look_ups_since')::float8), s.look_ups_since),
     look_up_at       = coalesce(to_timestamp((i.patch->>'look_up_at')::float8), s.look_up_at),
-    updated_at      = CASE WHEN i.patch IS NULL THEN s.updated_at ELSE clock_timestamp() END
-FROM unnest($1::bigint[] /* sessions */, $2::timestamptz[] /* next_send_ats */, $3::bigint[] /* sequences */,
-    $4::jsonb[] /* patches */, $5::uuid[] /* paced_bys */) AS i (id, next_send_at, last_sequence, patch, paced_by)
+    updated_at      = clock_timestamp()
+FROM unnest($1::bigint[] /* sessions */, $2::jsonb[] /* patches */) AS i (id, patch)
 WHERE s.id = i.id";
 
 const RECEIVED: &str = "-- commit::received
