@@ -159,9 +159,13 @@ impl Pieces {
         for piece in stored.pieces {
             // A clock that was put back must not hold it up.
             let due = Timestamp::from_millis(piece.due).min(now + LONGEST_WAIT);
-            if let Some(notice) = piece.notice {
-                self.push(notice, piece.tries, due);
+            let Some(notice) = piece.notice else { continue };
+            // Each of its tries ended with the process, or was given up just as that ended.
+            if piece.tries >= MAX_TRIES {
+                tracing::warn!(tries = piece.tries, "a piece of the history is given up");
+                continue;
             }
+            self.push(notice, piece.tries, due);
         }
         self.all.extend(named_meanwhile);
     }

@@ -243,6 +243,27 @@ fn what_can_t_be_fetched_is_tried_again_later_and_later_and_given_up_in_the_end(
     assert_eq!((bench.store.pieces, bench.history.deadline()), (None, None));
 }
 
+/// A piece that ends the process whenever it is read must not do so for ever.
+#[test]
+fn a_piece_that_no_try_comes_back_from_is_given_up_too() {
+    let mut bench = Bench::new(Store::default());
+    bench.name(&in_a_file(1));
+    for _ in 1..MAX_HISTORY_TRIES {
+        assert!(bench.lender.take_download().is_some());
+        bench.commit();
+        let due = bench.lender.now + std::time::Duration::from_secs(3600);
+        bench = Bench::with(bench.store, |lender| lender.now = due);
+        bench.go_on();
+    }
+    assert!(bench.lender.take_download().is_some(), "the last try");
+    bench.commit();
+    let mut bench = Bench::new(bench.store);
+    bench.go_on();
+    assert!(bench.lender.take_download().is_none());
+    bench.commit();
+    assert_eq!((bench.store.pieces, bench.history.deadline()), (None, None));
+}
+
 #[test]
 fn a_file_that_is_gone_is_not_asked_for_again() {
     let mut bench = Bench::new(Store::default());

@@ -37,7 +37,7 @@ pub(super) enum Entry {
     PushName(PushName),
     Pair(Pair),
     Salt(Bytes),
-    /// A message that is too large, or none.
+    /// What is too large, or can't be read.
     Skipped,
 }
 
@@ -122,6 +122,8 @@ struct Inside {
     told: Vec<u8>,
     id: String,
     newest: Option<Box<WebMessageInfo>>,
+    /// How many bytes that message has.
+    newest_bytes: usize,
 }
 
 impl Entries {
@@ -178,6 +180,7 @@ impl Entries {
             told: Vec::new(),
             id: String::new(),
             newest: None,
+            newest_bytes: 0,
         });
         Ok(())
     }
@@ -193,10 +196,14 @@ impl Entries {
         if wants == Wants::Messages {
             return Ok(None);
         }
-        let size = inside.told.len();
-        let told = ChatFields::decode(inside.told.as_slice()).map_err(|_| BadPiece::Form)?;
+        let size = inside.told.len() + inside.newest_bytes;
         let newest = inside.newest;
-        Ok(Some((Entry::Chat(Chat { told, newest }.into()), size)))
+        let entry = match ChatFields::decode(inside.told.as_slice()) {
+            Ok(told) => Entry::Chat(Chat { told, newest }.into()),
+            // One that can't be read costs itself alone.
+            Err(_) => Entry::Skipped,
+        };
+        Ok(Some((entry, size)))
     }
 
     /// The next field of the conversation: an entry, if it is a message that is wanted.
@@ -212,7 +219,7 @@ impl Entries {
         let is_wanted = is_id || wants != Wants::Messages && CHAT_FIELDS.contains(&field.tag);
         let room = MAX_CHAT_BYTES.saturating_sub(inside.told.len() as u64);
         match field.wire {
-            Wire::Number(number) if is_wanted => {
+            Wire::Number(number) if is_wanted && room > 0 => {
                 encode_key(field.tag, WireType::Varint, &mut inside.told);
                 encode_varint(number, &mut inside.told);
             }
@@ -250,6 +257,7 @@ impl Entries {
         let message = decoded.and_then(|entry| entry.message).map(Box::new);
         if wants == Wants::People {
             inside.newest = message.filter(|info| info.message.is_some());
+            inside.newest_bytes = encoded.len();
             return Ok(None);
         }
         let entry = message.map_or(Entry::Skipped, |message| Entry::Message {
@@ -277,13 +285,12 @@ impl Entries {
         let mut encoded = Vec::new();
         self.fields.read(bytes, &mut encoded)?;
         let size = encoded.len();
-        let form = |_| BadPiece::Form;
         let entry = match field.tag {
-            PUSH_NAME => Entry::PushName(PushName::decode(encoded.as_slice()).map_err(form)?),
-            PAIR => Entry::Pair(Pair::decode(encoded.as_slice()).map_err(form)?),
-            _ => Entry::Salt(encoded.into()),
+            PUSH_NAME => PushName::decode(encoded.as_slice()).map(Entry::PushName),
+            PAIR => Pair::decode(encoded.as_slice()).map(Entry::Pair),
+            _ => Ok(Entry::Salt(encoded.into())),
         };
-        Ok(Some((entry, size)))
+        Ok(Some((entry.unwrap_or(Entry::Skipped), size)))
     }
 }
 

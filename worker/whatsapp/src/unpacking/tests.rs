@@ -344,6 +344,60 @@ fn a_message_that_is_too_large_costs_itself_alone() {
 }
 
 #[test]
+fn a_chat_or_a_name_that_cannot_be_read_costs_itself_alone() {
+    let chat = |id: &str, message: &str| Conversation {
+        id: Some(id.into()),
+        messages: vec![text(message, "hi", 1)],
+        ..Conversation::default()
+    };
+    let mut history = Vec::new();
+    // A chat whose name is no text, and a name of the same kind.
+    history.extend_from_slice(b"\x12\x04\x6a\x02\xff\xfe");
+    history.extend_from_slice(b"\x3a\x04\x12\x02\xff\xfe");
+    let rest = HistorySync {
+        conversations: vec![chat("15550002@s.whatsapp.net", "A"), chat("15550003@s.whatsapp.net", "B")],
+        pushnames: vec![name("15550002@s.whatsapp.net", "Bea")],
+        ..HistorySync::default()
+    };
+    history.extend(rest.encode_to_vec());
+    let said = read(packed(&history)).unwrap();
+    assert_eq!((said.chats.len(), said.messages.len()), (2, 2));
+    assert_eq!(said.counts.skipped, 2);
+    assert!(said.contacts.iter().any(|contact| contact.push_name.as_deref() == Some("Bea")));
+}
+
+#[test]
+fn the_newest_messages_of_chats_count_as_bytes_of_their_portion() {
+    let long = "x".repeat(100 << 10);
+    let history = HistorySync {
+        conversations: (0..30)
+            .map(|n| Conversation {
+                id: Some(format!("1555{n:05}@s.whatsapp.net")),
+                messages: vec![text("A", &long, 1)],
+                ..Conversation::default()
+            })
+            .collect(),
+        ..HistorySync::default()
+    };
+    // Three of them fill a portion, of chats as of messages.
+    assert_eq!(read_history(&history).portions, 1 + 10 + 10);
+}
+
+/// A number may stand in a message as often as it likes, and the last one counts: none of it is held.
+#[test]
+fn a_chat_that_repeats_a_field_without_end_is_not_held() {
+    let mut chat = b"\x0a\x15" .to_vec();
+    chat.extend_from_slice(b"15550002@whatsapp.net");
+    chat.extend(std::iter::repeat_n(*b"\x30\x01", 1 << 20).flatten());
+    let mut history = vec![0x12];
+    prost::encoding::encode_varint(chat.len() as u64, &mut history);
+    history.extend(chat);
+    let mut entries = Entries::new(&packed(&history));
+    let (_, size) = entries.next(Wants::People).unwrap().unwrap();
+    assert!(size <= (256 << 10) + 16, "{size} bytes are held");
+}
+
+#[test]
 fn what_is_no_history_teaches_nothing() {
     for odd in [
         Bytes::from_static(b"rubbish"),
