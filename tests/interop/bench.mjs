@@ -8,7 +8,9 @@ import { encodeBinaryNode } from 'baileys/lib/WABinary/encode.js';
 import { decodeBinaryNode } from 'baileys/lib/WABinary/decode.js';
 import { makeLibSignalRepository } from 'baileys/lib/Signal/libsignal.js';
 import { addTransactionCapability } from 'baileys/lib/Utils/auth-utils.js';
-import { aesEncryptGCM } from 'baileys/lib/Utils/crypto.js';
+import { decodePatches, encodeSyncdPatch, newLTHashState } from 'baileys/lib/Utils/chat-utils.js';
+import { aesDecryptGCM, aesEncryptGCM } from 'baileys/lib/Utils/crypto.js';
+import { decryptMessageNode } from 'baileys/lib/Utils/decode-wa-message.js';
 import { writeRandomPadMax16 } from 'baileys/lib/Utils/generics.js';
 import { downloadAndProcessHistorySyncNotification } from 'baileys/lib/Utils/history.js';
 import { randomBytes } from 'node:crypto';
@@ -83,11 +85,13 @@ function bundle() {
   };
 }
 
-function repository() {
+function party() {
   const creds = initAuthCreds();
   const keys = addTransactionCapability(makeCacheableSignalKeyStore(memoryKeys(), silent), silent, { maxCommitRetries: 1, delayBetweenTriesMs: 1 });
-  return makeLibSignalRepository({ creds, keys }, silent, async () => undefined);
+  return { creds, keys, sessions: makeLibSignalRepository({ creds, keys }, silent, async () => undefined) };
 }
+
+const repository = () => party().sessions;
 
 async function micro() {
   const node = messageNode();
@@ -122,8 +126,69 @@ async function micro() {
     aesEncryptGCM(encodeBinaryNode(stanza), key, iv, Buffer.alloc(0));
   });
 
+  await receiving();
+  await patches();
   const notice = historyNotice();
   await measure('history_chunk_1000', 20, () => downloadAndProcessHistorySyncNotification(notice, {}, undefined));
+}
+
+// A text that comes in: from its frame to the message, and the receipt. What was said before it makes it a plain message.
+async function receiving() {
+  const [own, peer] = ['15551230001@s.whatsapp.net', '15551230002@s.whatsapp.net'];
+  const [ours, theirs] = [party(), party()];
+  const preKey = Curve.generateKeyPair();
+  await ours.keys.set({ 'pre-key': { 1: preKey } });
+  const { signedIdentityKey, signedPreKey, registrationId } = ours.creds;
+  const public33 = (key) => Buffer.concat([Buffer.from([5]), Buffer.from(key)]);
+  await theirs.sessions.injectE2ESession({ jid: own, session: {
+    registrationId,
+    identityKey: public33(signedIdentityKey.public),
+    preKey: { keyId: 1, publicKey: public33(preKey.public) },
+    signedPreKey: { keyId: signedPreKey.keyId, publicKey: public33(signedPreKey.keyPair.public), signature: signedPreKey.signature },
+  } });
+  const data = () => writeRandomPadMax16(proto.Message.encode(proto.Message.fromObject({ extendedTextMessage: { text: 'We open at nine tomorrow.' } })).finish());
+  const first = await theirs.sessions.encryptMessage({ jid: own, data: data() });
+  await ours.sessions.decryptMessage({ jid: peer, type: first.type, ciphertext: first.ciphertext });
+  const answer = await ours.sessions.encryptMessage({ jid: peer, data: data() });
+  await theirs.sessions.decryptMessage({ jid: own, type: answer.type, ciphertext: answer.ciphertext });
+  const key = randomBytes(32);
+  const iv = Buffer.alloc(12);
+  const frames = [];
+  const count = 200;
+  for (let n = 0; n < (ROUNDS + 1) * count; n++) {
+    const { type, ciphertext } = await theirs.sessions.encryptMessage({ jid: own, data: data() });
+    const enc = { tag: 'enc', attrs: { v: '2', type }, content: ciphertext };
+    const stanza = { tag: 'message', attrs: { id: `3EB0${n}`, from: peer, type: 'text', t: '1700000000' }, content: [enc] };
+    frames.push(aesEncryptGCM(encodeBinaryNode(stanza), key, iv, Buffer.alloc(0)));
+  }
+  let next = 0;
+  await measure('receive_text', count, async () => {
+    const node = await decodeBinaryNode(aesDecryptGCM(frames[next++], key, iv, Buffer.alloc(0)));
+    const { fullMessage, decrypt } = decryptMessageNode(node, own, '100000000000001@lid', ours.sessions, silent);
+    await decrypt();
+    if (!fullMessage.message?.extendedTextMessage) throw new Error(`not read: ${fullMessage.messageStubParameters}`);
+    aesEncryptGCM(encodeBinaryNode({ tag: 'receipt', attrs: { id: node.attrs.id, to: peer } }), key, iv, Buffer.alloc(0));
+  });
+}
+
+// Twenty patches of the app state, each of which mutes a chat.
+async function patches() {
+  const keyId = Buffer.from([0, 0, 0, 0, 0, 1]).toString('base64');
+  const keyOf = async () => ({ keyData: Buffer.alloc(32, 7) });
+  const all = [];
+  let state = newLTHashState();
+  for (let n = 0; n < 20; n++) {
+    const chat = `1555${String(n).padStart(7, '0')}@s.whatsapp.net`;
+    const syncAction = { timestamp: 1_790_000_000_000, muteAction: { muted: true, muteEndTimestamp: 1_790_000_000_000 } };
+    const change = { type: 'regular_high', index: ['mute', chat], syncAction, apiVersion: 2, operation: proto.SyncdMutation.SyncdOperation.SET };
+    const made = await encodeSyncdPatch(change, keyId, state, keyOf);
+    state = made.state;
+    all.push({ ...made.patch, version: { version: state.version } });
+  }
+  await measure('app_state_20_patches', 20, async () => {
+    const { state: now } = await decodePatches('regular_high', all, newLTHashState(), keyOf, {}, undefined, silent, true);
+    if (now.version !== 20) throw new Error(`at version ${now.version}`);
+  });
 }
 
 // A piece of the history: fifty chats of twenty messages each.

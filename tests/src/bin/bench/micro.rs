@@ -6,7 +6,7 @@ use shared::content::{Content, Text, Variables};
 use crate::baileys::Baileys;
 use crate::report::{Row, Target};
 use crate::work::measure::{Figure, alone, timed};
-use crate::work::{codec, files, history, pairwise, send};
+use crate::work::{app_state, codec, files, history, pairwise, send};
 
 /// How many times as fast as Baileys decoding has to be.
 const DECODE_FACTOR: f64 = 10.0;
@@ -61,9 +61,16 @@ pub(crate) async fn measure(baileys: &Baileys) -> Result<()> {
     ] {
         row(name, against_floor(measured, files::TARGET), None).print();
     }
-    let name = "history_chunk_1000";
-    let reading = against_floor(history::reading(), history::TARGET);
-    row(name, reading, Some(theirs.get(name, "us")?)).print();
+    let receive = against_floor(send::incoming::receiving(), send::incoming::RECEIVE_TARGET);
+    let read = against_floor(history::reading(), history::TARGET);
+    let patches = against_floor(app_state::applying(), app_state::TARGET);
+    for (name, measured) in [
+        ("receive_text", receive),
+        ("history_chunk_1000", read),
+        ("app_state_20_patches", patches),
+    ] {
+        row(name, measured, Some(theirs.get(name, "us")?)).print();
+    }
     Ok(())
 }
 

@@ -5,6 +5,7 @@
 // Each of the programs that include this uses a part of it; a measurement that fails should stop it.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
+pub mod app_state;
 pub mod codec;
 pub mod files;
 pub mod history;

@@ -2,6 +2,7 @@
 //! is logged in, with the changes that make it durable. The server and the three devices are in memory.
 
 pub mod group;
+pub mod incoming;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::hint::black_box;
@@ -34,6 +35,7 @@ use whatsapp::server::cert::{self, Validity};
 use whatsapp::server::{AwaitFinish, ClientFrames, Hello, Responder, Resumption};
 use whatsapp::signal::curve::{KeyPair, PublicKey};
 use whatsapp::signal::padding;
+use whatsapp::signal::session::{Ciphertext, SessionRecord};
 use whatsapp::stanza::ack::MessageAck;
 use whatsapp::stanza::keys::{self, Bundle};
 use whatsapp::stanza::usync::{Answer, Contact, ListedDevice, Query, Subject, UserAnswer};
@@ -285,6 +287,8 @@ struct Server {
     stage: Stage,
     outbox: VecDeque<Bytes>,
     devices: BTreeMap<Jid, Party>,
+    /// Theirs with us.
+    sessions: BTreeMap<Jid, SessionRecord>,
     /// Why companions are believed.
     proofs: BTreeMap<Jid, Bytes>,
     /// How many are in each group besides us.
@@ -319,6 +323,7 @@ impl Server {
                 .map(|device| proof(peer().with_device(device)))
                 .collect(),
             devices,
+            sessions: BTreeMap::new(),
             members: 0,
             rng: StdRng::seed_from_u64(3),
             reader: ClientFrames::new(1 << 20),
@@ -429,20 +434,25 @@ impl Server {
             } else {
                 text_message("Here").encode_to_vec()
             };
-            let (_, answer) = self.devices[&jid].answer(&ciphertext, &padded(text), &mut self.rng);
-            let enc = Node::new("enc").attr("v", "2").attr("type", answer.kind.as_str());
-            let incoming = Node::new("message")
-                .attr(
-                    "id",
-                    MessageId::generate(NOW.as_secs(), jid.user(), &mut self.rng).as_str(),
-                )
-                .attr("from", &jid)
-                .attr("type", "text")
-                .attr("t", NOW.as_secs())
-                .attr_opt("recipient", own.then(peer))
-                .with_child(enc.with_bytes(answer.bytes));
-            self.send(&incoming);
+            let (session, answer) = self.devices[&jid].answer(&ciphertext, &padded(text), &mut self.rng);
+            self.sessions.insert(jid.clone(), session);
+            self.say(&jid, answer);
         }
+    }
+
+    /// A message of a device leaves for us.
+    fn say(&mut self, device: &Jid, sealed: Ciphertext) {
+        let own = device.user() == OWN;
+        let id = MessageId::generate(NOW.as_secs(), device.user(), &mut self.rng);
+        let enc = Node::new("enc").attr("v", "2").attr("type", sealed.kind.as_str());
+        let incoming = Node::new("message")
+            .attr("id", id.as_str())
+            .attr("from", device)
+            .attr("type", "text")
+            .attr("t", NOW.as_secs())
+            .attr_opt("recipient", own.then(peer))
+            .with_child(enc.with_bytes(sealed.bytes));
+        self.send(&incoming);
     }
 }
 
