@@ -16,6 +16,7 @@ pub mod files;
 pub mod id;
 pub mod job;
 pub mod lifecycle;
+pub mod metrics;
 mod named;
 pub mod process;
 pub mod proxy;

@@ -6,6 +6,7 @@ use crate::broker::{Broker, BrokerError};
 use crate::clock::Clock;
 use crate::config::Common;
 use crate::lifecycle::Lifecycle;
+use crate::metrics::Role;
 use crate::random::Randomness;
 use crate::seal::Sealer;
 use crate::store::{Store, StoreError};
@@ -52,9 +53,13 @@ pub enum StartError {
 impl Process {
     /// Starts to log, to count and to listen to signals, connects, and serves health and metrics on their own address
     /// until the process is cut: the last thing to be watched is the stop itself.
-    pub async fn start(common: &Common, sealer: Option<Sealer>) -> Result<(Self, Metrics), StartError> {
+    pub async fn start(
+        role: Role,
+        common: &Common,
+        sealer: Option<Sealer>,
+    ) -> Result<(Self, Metrics), StartError> {
         telemetry::init_logs(&common.log).map_err(StartError::Telemetry)?;
-        let metrics = Metrics::install().map_err(StartError::Telemetry)?;
+        let metrics = Metrics::install(role).map_err(StartError::Telemetry)?;
         let metrics = metrics.guarded(common.metrics_token.clone());
         let life = Lifecycle::with_signals()?;
         // The address first: it is the cheapest mistake to find.
