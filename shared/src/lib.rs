@@ -26,6 +26,7 @@ pub mod schema;
 pub mod seal;
 pub mod store;
 pub mod subscription;
+mod survey;
 pub mod telemetry;
 pub mod testing;
 pub mod transfers;

@@ -10,6 +10,7 @@ use crate::metrics::Role;
 use crate::random::Randomness;
 use crate::seal::Sealer;
 use crate::store::{Store, StoreError};
+use crate::survey::{self, Surveyor};
 use crate::telemetry::{self, Health, Metrics};
 
 /// What a process lends to all that runs in it. Cheap to clone.
@@ -76,6 +77,15 @@ impl Process {
                 tracing::error!(%error, "health and metrics are not served on their own address any more");
             }
         });
+        let surveyor = Surveyor {
+            store: store.clone(),
+            broker: broker.clone(),
+            clock,
+            shards: common.amqp.shard_ids().collect(),
+            once: metrics.once(),
+        };
+        life.spawn(surveyor.run(randomness.clone(), life.soft().clone()));
+        life.spawn(survey::watch_database(store.clone(), life.soft().clone()));
         let process = Self {
             store,
             broker,

@@ -58,8 +58,9 @@ const MAPS: &[(&str, Map)] = &[
         &[
             (
                 "process",
-                "telemetry store broker metrics config seal clock lifecycle random",
+                "survey telemetry store broker metrics config seal clock lifecycle random",
             ),
+            ("survey", "store broker metrics id clock random"),
             ("testing", "store broker config seal id clock random"),
             ("subscription", "store broker event config id"),
             ("telemetry", "store broker metrics config clock"),

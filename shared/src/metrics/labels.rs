@@ -530,28 +530,40 @@ impl Role {
     }
 }
 
-/// The kind of a job, or `none` of what is none.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct AnyJob(pub Option<JobKind>);
+/// Declares labels that are one of another label's values, or `none`.
+macro_rules! optional {
+    ($($(#[$meta:meta])* $Type:ident($Inner:ty) as $name:literal;)+) => { $(
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+        pub struct $Type(pub Option<$Inner>);
 
-impl Label for AnyJob {
-    const NAME: &'static str = "kind";
-    const VALUES: Values = Values::Closed(&{
-        let (mut values, mut at) = (["none"; JobKind::ALL.len() + 1], 0);
-        while at < JobKind::ALL.len() {
-            values[at] = JobKind::ALL[at].as_str();
-            at += 1;
+        impl Label for $Type {
+            const NAME: &'static str = $name;
+            const VALUES: Values = Values::Closed(&{
+                let (mut values, mut at) = (["none"; <$Inner>::ALL.len() + 1], 0);
+                while at < <$Inner>::ALL.len() {
+                    values[at] = <$Inner>::ALL[at].as_str();
+                    at += 1;
+                }
+                values
+            });
+
+            fn text(&self) -> SharedString {
+                SharedString::const_str(self.0.map_or("none", <$Inner>::as_str))
+            }
+
+            fn place(&self) -> Option<usize> {
+                Some(self.0.map_or(<$Inner>::ALL.len(), |one| one as usize))
+            }
         }
-        values
-    });
+    )+ };
+}
 
-    fn text(&self) -> SharedString {
-        SharedString::const_str(self.0.map_or("none", JobKind::as_str))
-    }
-
-    fn place(&self) -> Option<usize> {
-        Some(self.0.map_or(JobKind::ALL.len(), |kind| kind as usize))
-    }
+optional! {
+    /// The kind of a job, or `none` of what is no job.
+    AnyJob(JobKind) as "kind";
+    /// Why a queue stands still, or `none` of one that does not.
+    AnyReason(Reason) as "reason";
 }
 
 /// A label whose values the code does not list; what bounds them stands beside its name.

@@ -3,7 +3,7 @@
 //! The words of a metric are its doc comment: they stand here, in `docs/METRICS.md` and in what a process shows.
 
 use super::labels::{
-    Answered, AnyJob, AttemptNumber, AttemptOutcome, Closing, Collection, CommitFailure, ConnectionUse, DeadLetterQueue,
+    Answered, AnyJob, AnyReason, AttemptNumber, AttemptOutcome, Closing, Collection, CommitFailure, ConnectionUse, DeadLetterQueue,
     DeviceRefusal, DisabledFor, FailureStatus, JobOutcome, LeaseEnd, Link, Method, Misbehaviour, PageReading, Published,
     PutBack, RelayFailure, Role, Route, SessionState, Shard, SocketDrop, Standing, StartedAgain, StatusClass, Transaction,
     TransactionEnd, Version,
@@ -91,13 +91,12 @@ families! {
         PACER_WAIT: Histogram<Standing> = "fanfare_pacer_wait_seconds", "seconds", SESSION, Waited;
         /// How long WhatsApp took to say whether numbers are on WhatsApp
         LOOK_UP: Histogram<Answered> = "fanfare_look_up_seconds", "seconds", SESSION, Took;
-        /// How long a message took to be encrypted for all its devices, processor time of other work not counted
+        /// How long the protocol took to make a message for all its devices: mostly to encrypt it
         ENCRYPTION: Histogram = "fanfare_encryption_seconds", "seconds", SESSION, Took;
         /// From a message's first byte to WhatsApp's acknowledgement
         SEND_ACK: Histogram = "fanfare_send_ack_seconds", "seconds", SESSION, Took;
-        /// Recipients that are not settled yet, by why their queue waits; `taking-up` where nothing holds it up, up to a
-        /// million
-        RECIPIENTS_WAITING: Gauge<Reason> = "fanfare_recipients_waiting", "recipients", Once;
+        /// Recipients that are not settled yet, by why their queue stands still; `none` where it moves, or is about to
+        RECIPIENTS_WAITING: Gauge<AnyReason> = "fanfare_recipients_waiting", "recipients", Once;
         /// Queues of this worker that have not moved for about a second, by why
         QUEUES_WAITING: Gauge<Reason> = "fanfare_queues_waiting", "queues", SESSION;
         /// Sessions that WhatsApp began to keep from writing to new contacts, by kind
