@@ -71,7 +71,9 @@ impl Surveyor {
         look.set(&list::SHARDS_UNOWNED, (), coverage.unowned as f64);
         look.set(&list::SESSION_WORKERS, (), coverage.workers as f64);
         let (events, oldest) = outbox::backlog(&self.store).await?;
-        let age = oldest.map_or(0.0, |oldest| (self.clock.wall() - oldest).as_seconds_f64().max(0.0));
+        let age = oldest.map_or(0.0, |oldest| {
+            (self.clock.wall() - oldest).as_seconds_f64().max(0.0)
+        });
         look.set(&list::OUTBOX_EVENTS, (), events as f64);
         look.set(&list::OUTBOX_AGE, (), age);
         for (reason, recipients) in survey::recipients_waiting(&self.store).await? {

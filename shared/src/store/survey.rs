@@ -113,13 +113,22 @@ mod tests {
         let store = database.store();
         assert!(take_turn(store, "one", LASTS).await.unwrap());
         assert!(!take_turn(store, "two", LASTS).await.unwrap());
-        assert!(take_turn(store, "one", LASTS).await.unwrap(), "it prolongs its own");
+        assert!(
+            take_turn(store, "one", LASTS).await.unwrap(),
+            "it prolongs its own"
+        );
         give_back(store, "two").await.unwrap();
-        assert!(!take_turn(store, "two", LASTS).await.unwrap(), "nobody gives back another's");
+        assert!(
+            !take_turn(store, "two", LASTS).await.unwrap(),
+            "nobody gives back another's"
+        );
         give_back(store, "one").await.unwrap();
         assert!(take_turn(store, "two", LASTS).await.unwrap());
         assert!(take_turn(store, "two", Duration::ZERO).await.unwrap());
-        assert!(take_turn(store, "one", LASTS).await.unwrap(), "a turn that is over is anybody's");
+        assert!(
+            take_turn(store, "one", LASTS).await.unwrap(),
+            "a turn that is over is anybody's"
+        );
     }
 
     #[tokio::test]
