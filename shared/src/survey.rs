@@ -57,7 +57,10 @@ impl Surveyor {
     async fn look(&self) -> Look {
         let mut look = Look::default();
         if let Err(error) = self.look_at_database(&mut look).await {
-            tracing::debug!(%error, "not all that waits in the database can be counted");
+            // That it is away, others say already.
+            if !matches!(error, StoreError::Unavailable(_)) {
+                tracing::error!(%error, "what waits in the database can't be counted");
+            }
         }
         self.look_at_broker(&mut look).await;
         look
