@@ -57,6 +57,7 @@ pub(super) const MIGRATIONS: &[Migration] = migrations! {
     30 "people" in "0030_people.sql",
     31 "gaps and polls" in "0031_gaps_and_polls.sql",
     33 "state before" in "0033_state_before.sql",
+    34 "survey" in "0034_survey.sql",
 };
 
 /// The version this program works with.
