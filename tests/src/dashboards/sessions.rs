@@ -1,0 +1,142 @@
+//! *Sessions*: how they stand, how they log in, why they close, who holds them.
+
+use super::Dashboard;
+use super::panel::{Paint, Panel, Unit};
+use super::query::{Role, or_none, or_zero, rate, rate_by};
+
+/// The states of a session.
+pub(super) const STATES: Paint = &[
+    ("open", "green"),
+    ("connecting", "yellow"),
+    ("pairing", "blue"),
+    ("closed", "orange"),
+    ("logged-out", "red"),
+    ("new", "purple"),
+    ("none", "text"),
+];
+
+pub(super) fn dashboard() -> Dashboard {
+    Dashboard::new(
+        "sessions",
+        "sessions",
+        "Numbers that are linked: how they stand, why they close, which worker holds them.",
+    )
+    .row("How they stand", stand())
+    .row("Logins and closes", logins())
+    .row("Who holds them", held())
+    .row("What comes in", incoming())
+}
+
+fn stand() -> [Panel; 5] {
+    let count = |state: &str| {
+        or_zero(
+            &format!(r#"sum(fanfare_sessions{{D,state="{state}"}})"#),
+            Role::Session,
+        )
+    };
+    [
+        Panel::tile("Open", Unit::Count(""))
+            .wide(8)
+            .ask(count("open"), "")
+            .about("Connected and logged in: these send.")
+            .alert("FanfareSessionsClosing"),
+        Panel::tile("Closed", Unit::Count(""))
+            .wide(8)
+            .ask(count("closed"), "")
+            .about("Not connected just now, and tried again by themselves, unless somebody stopped them.")
+            .alert("FanfareSessionsClosing")
+            .odd_from(1.0),
+        Panel::tile("Logged out", Unit::Count(""))
+            .wide(8)
+            .ask(count("logged-out"), "")
+            .about("Their owner or WhatsApp unlinked them: each wants a phone again.")
+            .alert("FanfareSessionsClosing")
+            .bad_from(1.0),
+        Panel::areas("Sessions by state", Unit::Count("sessions"))
+            .ask(or_none("sum by (state) (fanfare_sessions{D})", "state", Role::Session), "{{state}}")
+            .about("Only open ones send.")
+            .alert("FanfareSessionsClosing")
+            .paint(STATES),
+        Panel::areas("What sessions wait for", Unit::Count("sessions"))
+            .ask(or_none("sum by (reason) (fanfare_sessions_waiting{D})", "reason", Role::Session), "{{reason}}")
+            .about("`idle`: there is nothing to send. `not-paired`: a phone that scans. Each stands in docs/VOCABULARY.md.")
+            .alert("FanfareNothingSends"),
+    ]
+}
+
+fn logins() -> [Panel; 4] {
+    [
+        Panel::lines("Logins", Unit::PerSecond("sessions"))
+            .ask(rate("fanfare_sessions_opened_total{D}", Role::Session), "opened")
+            .ask(rate("fanfare_sessions_closed_total{D}", Role::Session), "closed")
+            .about("Both at once, again and again: something lets them in and throws them out.")
+            .alert("FanfareSessionsClosing")
+            .paint(&[("opened", "green"), ("closed", "red")]),
+        Panel::areas("Closes, by reason", Unit::PerSecond("closes"))
+            .ask(rate_by("reason", "fanfare_sessions_closed_total{D}", Role::Session), "{{reason}}")
+            .about("Reasons as in `connection.update`: docs/EVENTS.md says what each means.")
+            .alert("FanfareSessionsClosing"),
+        Panel::lines("Age of the version of WhatsApp Web", Unit::Seconds)
+            .ask("max(fanfare_client_version_age_seconds{D})", "age")
+            .about("Sessions say that they are this version. WhatsApp refuses it after some months; it is renewed by itself.")
+            .alert("FanfareVersionTooOld"),
+        Panel::lines("Refused for the version", Unit::PerSecond("connections"))
+            .ask(rate("fanfare_client_version_refusals_total{D}", Role::Session), "refused (405)")
+            .ask(rate_by("outcome", "fanfare_client_version_fetches_total{D}", Role::Session), "page read: {{outcome}}")
+            .about("Refused connections, and readings of the page that names the current version.")
+            .alert("FanfareVersionTooOld"),
+    ]
+}
+
+fn held() -> [Panel; 4] {
+    [
+        Panel::areas("Shards of each worker", Unit::Count("shards"))
+            .ask("sum by (instance) (fanfare_shards_owned{D})", "{{instance}}")
+            .about("The whole stays the same. A dent: a worker ended without handing over, and its shards wait for ten seconds.")
+            .alert("FanfareShardsUnowned"),
+        Panel::lines("Leases lost", Unit::PerSecond("leases"))
+            .ask(rate("fanfare_leases_lost_total{D}", Role::Session), "lost")
+            .about("A worker could not renew in time: the database is slow or away, the machine is paused, or a clock jumps.")
+            .alert("FanfareLeaseFlaps"),
+        Panel::areas("Sessions of each worker", Unit::Count("sessions"))
+            .ask("sum by (instance) (fanfare_sessions{D})", "{{instance}}")
+            .about("Sessions are divided by shard, so workers have about as many each.")
+            .alert("FanfareShardsUnowned"),
+        Panel::lines("Memory of a session worker, for each session", Unit::Bytes)
+            .ask(r#"process_resident_memory_bytes{D,job="fanfare-session"} / on (instance) sum by (instance) (fanfare_sessions{D})"#, "{{instance}}")
+            .about("The worker's own share falls on few sessions at first. Rising with the same sessions: something leaks.")
+            .alert("FanfareMetricsGone"),
+    ]
+}
+
+fn incoming() -> [Panel; 2] {
+    [
+        Panel::lines("Messages that came in", Unit::PerSecond("messages"))
+            .ask(
+                rate("fanfare_messages_received_total{D}", Role::Session),
+                "received",
+            )
+            .ask(
+                rate("fanfare_history_messages_total{D}", Role::Session),
+                "of the past",
+            )
+            .about("The past comes once, after a phone was linked.")
+            .alert("FanfareEventsLag"),
+        Panel::lines("Refused", Unit::PerSecond("times"))
+            .ask(
+                rate_by("reason", "fanfare_peers_misbehaved_total{D}", Role::Session),
+                "peer: {{reason}}",
+            )
+            .ask(rate("fanfare_history_refused_total{D}", Role::Session), "past")
+            .ask(
+                rate("fanfare_app_state_refused_total{D}", Role::Session),
+                "state of the account",
+            )
+            .ask(
+                rate("fanfare_passkey_answers_refused_total{D}", Role::Session),
+                "passkey",
+            )
+            .about("What others sent and nobody could use. It harms its own message alone.")
+            .alert("FanfareSessionsClosing"),
+    ]
+}
