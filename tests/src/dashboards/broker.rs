@@ -2,7 +2,7 @@
 
 use super::Dashboard;
 use super::panel::{Panel, Unit};
-use super::query::{Role, or_none, quantile, quantile_by, rate, rate_by};
+use super::query::{Role, once, once_by, quantile, quantile_by, rate, rate_by};
 
 pub(super) fn dashboard() -> Dashboard {
     Dashboard::new(
@@ -28,11 +28,11 @@ fn broker() -> [Panel; 4] {
             .about("Tries to come back count, too.")
             .alert("FanfareBrokerAway"),
         Panel::areas("Jobs that wait in the queue of each shard", Unit::Count("jobs"))
-            .ask(r#"max by (shard) (fanfare_shard_queue_messages{D,shard=~"$shard"})"#, "shard {{shard}}")
+            .ask(once_by("shard", r#"fanfare_shard_queue_messages{D,shard=~"$shard"}"#), "shard {{shard}}")
             .about("Stored in milliseconds while a worker holds the shard. Growing: nobody does, or the database takes none.")
             .alert("FanfareShardsUnowned"),
         Panel::lines("Dead letters", Unit::Count("messages"))
-            .ask("max by (queue) (fanfare_dead_letters{D})", "{{queue}}")
+            .ask(once_by("queue", "fanfare_dead_letters{D}"), "{{queue}}")
             .about("What is no job, and what a webhook worker could not take. Nobody tries them again by itself.")
             .alert("FanfareDeadLetters"),
     ]
@@ -41,11 +41,11 @@ fn broker() -> [Panel; 4] {
 fn outbox() -> [Panel; 4] {
     [
         Panel::lines("Events that wait to be told", Unit::Count("events"))
-            .ask("max(fanfare_outbox_events{D})", "committed, not confirmed")
+            .ask(once("fanfare_outbox_events{D}"), "committed, not confirmed")
             .about("The broker confirms each. A hill that falls is a broadcast; one that stays is a broker that takes none.")
             .alert("FanfareEventsLag"),
         Panel::lines("Age of the oldest", Unit::Seconds)
-            .ask("max(fanfare_outbox_age_seconds{D})", "oldest")
+            .ask(once("fanfare_outbox_age_seconds{D}"), "oldest")
             .about("More than a minute: the broker is away or full, or a queue that somebody bound is.")
             .alert("FanfareEventsLag"),
         Panel::lines("From committed to confirmed", Unit::Seconds)
@@ -54,17 +54,18 @@ fn outbox() -> [Panel; 4] {
             .about("How late events are told. A gap: there were none.")
             .alert("FanfareEventsLag"),
         Panel::lines("Events told", Unit::PerSecond("events"))
-            .ask(rate("fanfare_events_published_total{D}", Role::Session), "confirmed")
-            .about("What the broker confirmed.")
+            .ask(rate("fanfare_events_published_total{D}"), "confirmed")
+            .ask(rate_by("reason", "fanfare_event_publish_failures_total{D}", Role::Session), "tries in vain: {{reason}}")
+            .about("What the broker confirmed, and tries that came to nothing: the events wait in the database and go again.")
             .alert("FanfareEventsLag"),
     ]
 }
 
-fn database() -> [Panel; 6] {
+fn database() -> [Panel; 8] {
     [
         Panel::areas("Connections", Unit::Count("connections"))
             .ask("sum by (state) (fanfare_database_connections{D})", "{{state}}")
-            .about("Of all processes together. None: the database is away.")
+            .about("Of all processes together. `awaited`: tasks that wait for one, which they should not for long.")
             .alert("FanfareDatabaseAway"),
         Panel::lines("How long transactions take", Unit::Seconds)
             .ask(quantile_by("name", 99, "fanfare_transaction_seconds{D}"), "{{name}}")
@@ -76,11 +77,7 @@ fn database() -> [Panel; 6] {
             .alert("FanfareDatabaseAway"),
         Panel::lines("Transactions undone", Unit::PerSecond("transactions"))
             .ask(
-                or_none(
-                    r#"sum by (name) (rate(fanfare_transaction_seconds_count{D,outcome!="committed"}[$__rate_interval]))"#,
-                    "name",
-                    Role::Session,
-                ),
+                rate_by("name", r#"fanfare_transaction_seconds_count{D,outcome!="committed"}"#, Role::Session),
                 "{{name}}",
             )
             .about("Undone by ourselves: another worker has the shard, or the job was there before.")
@@ -89,6 +86,14 @@ fn database() -> [Panel; 6] {
             .ask(quantile(50, "fanfare_commit_seconds{D}"), "half of them")
             .ask(quantile(99, "fanfare_commit_seconds{D}"), "99 of 100")
             .about("Sessions write together. Nothing leaves before its write is durable, so each send waits for one of these.")
+            .alert("FanfareDatabaseAway"),
+        Panel::lines("The database answers", Unit::IsSo)
+            .ask("min by (job) (fanfare_database_up{D})", "{{job}}")
+            .about("0: at least one process of this role gets no answer. Nothing is sent, and nothing lost, until it is back.")
+            .alert("FanfareDatabaseAway"),
+        Panel::lines("Writes that were not committed", Unit::PerSecond("writes"))
+            .ask(rate_by("reason", "fanfare_commit_failures_total{D}", Role::Session), "{{reason}}")
+            .about("`fenced`: another worker has the shard, so this one may not write any more. `unavailable`: the database is away.")
             .alert("FanfareDatabaseAway"),
         Panel::lines("Writes in one group commit", Unit::Count("writes"))
             .ask(quantile(50, "fanfare_commit_batch_writes{D}"), "half of them")

@@ -2,7 +2,7 @@
 
 use super::Dashboard;
 use super::panel::{Paint, Panel, Unit};
-use super::query::{Role, or_none, or_zero, quantile, quantile_by};
+use super::query::{Role, quantile, quantile_by, rate_by, share};
 
 /// Classes of answers.
 const CLASSES: Paint = &[
@@ -26,9 +26,11 @@ pub(super) fn dashboard() -> Dashboard {
 }
 
 fn requests_by(label: &str, filter: &str) -> String {
-    let counted =
-        format!("sum by ({label}) (rate(fanfare_http_request_seconds_count{{D{filter}}}[$__rate_interval]))");
-    or_none(&counted, label, Role::Api)
+    rate_by(
+        label,
+        &format!("fanfare_http_request_seconds_count{{D{filter}}}"),
+        Role::Api,
+    )
 }
 
 fn well() -> [Panel; 3] {
@@ -42,8 +44,9 @@ fn well() -> [Panel; 3] {
         Panel::tile("Answered with 5xx", Unit::Share)
             .wide(8)
             .ask(
-                or_zero(
-                    r#"sum(rate(fanfare_http_request_seconds_count{D,status="5xx"}[5m])) / sum(rate(fanfare_http_request_seconds_count{D}[5m]))"#,
+                share(
+                    r#"fanfare_http_request_seconds_count{D,status="5xx"}"#,
+                    "fanfare_http_request_seconds_count{D}",
                     Role::Api,
                 ),
                 "",
@@ -92,7 +95,7 @@ fn requests() -> [Panel; 6] {
     ]
 }
 
-fn processes() -> [Panel; 4] {
+fn processes() -> [Panel; 6] {
     let of_api = |series: &str| format!(r#"{series}{{D,job="fanfare-api"}}"#);
     [
         Panel::lines("Processor", Unit::Count("cores"))
@@ -106,6 +109,17 @@ fn processes() -> [Panel; 4] {
             .ask(of_api("process_resident_memory_bytes"), "{{instance}}")
             .about("Resident, of each API process.")
             .alert("FanfareMetricsGone"),
+        Panel::lines("Jobs handed to the broker", Unit::PerSecond("jobs"))
+            .ask(
+                rate_by("outcome", "fanfare_jobs_published_total{D}", Role::Api),
+                "{{outcome}}",
+            )
+            .about("`confirmed` alone is answered with success. `unroutable`: the session is being deleted.")
+            .alert("FanfareBrokerAway"),
+        Panel::lines("The database answers", Unit::IsSo)
+            .ask(r#"min(fanfare_database_up{D,job="fanfare-api"})"#, "answers")
+            .about("0: at least one API process gets no answer, and says 503.")
+            .alert("FanfareDatabaseAway"),
         Panel::lines("Broker connected", Unit::IsSo)
             .ask(
                 r#"min by (link) (fanfare_broker_connected{D,job="fanfare-api"})"#,

@@ -2,7 +2,7 @@
 
 use super::Dashboard;
 use super::panel::{Panel, Unit};
-use super::query::{Role, in_an_hour, or_none, or_zero, quantile, rate, rate_by};
+use super::query::{Role, in_an_hour, in_an_hour_by, once, once_by, or_none, quantile, rate, rate_by};
 use super::sessions::STATES;
 use super::webhooks::OUTCOMES;
 
@@ -41,32 +41,32 @@ fn well() -> [Panel; 9] {
             .alert("FanfareMetricsGone")
             .bad_from(1.0),
         Panel::tile("Shards that nobody holds", Unit::Count(""))
-            .ask("clamp_min(count(count by (shard) (fanfare_shard_queue_messages{D})) - sum(fanfare_shards_owned{D}), 0)", "")
+            .ask(once("fanfare_shards_unowned{D}"), "")
             .about("Sessions of such a shard do nothing. For some seconds after a worker was killed this is as it should be.")
             .alert("FanfareShardsUnowned")
             .bad_from(1.0),
         Panel::tile("Sent in the last minute", Unit::Count(""))
-            .ask(or_zero("round(sum(increase(fanfare_messages_sent_total{D}[1m])))", Role::Session), "")
+            .ask("round(sum(increase(fanfare_messages_sent_total{D}[1m])))", "")
             .about("Messages that WhatsApp acknowledged. None while recipients wait is what the first alert watches.")
             .alert("FanfareNothingSends"),
         Panel::tile("Recipients that wait", Unit::Count(""))
-            .ask(or_zero("sum(fanfare_recipients_waiting{D})", Role::Session), "")
+            .ask("sum(max by (deployment, reason) (fanfare_recipients_waiting{D}))", "")
             .about("Why they do stands below.")
             .alert("FanfareNothingSends"),
         Panel::tile("Oldest event not told", Unit::Seconds)
-            .ask(or_zero("max(fanfare_outbox_age_seconds{D})", Role::Session), "")
+            .ask(once("fanfare_outbox_age_seconds{D}"), "")
             .about("Events are committed first and told then. More than a minute: the broker takes none.")
             .alert("FanfareEventsLag")
             .bad_from(60.0),
         Panel::tile("Webhook deliveries that wait", Unit::Count(""))
-            .ask(or_zero("max(fanfare_webhook_pending{D})", Role::Webhook), "")
+            .ask(once("fanfare_webhook_pending{D}"), "")
             .about("For another attempt: their endpoint failed, or is slower than its events come.")
             .alert("FanfareWebhooksDying")
             .odd_from(100.0),
         Panel::tile("Set apart", Unit::Count(""))
             .wide(8)
-            .ask(or_zero("sum(max by (queue) (fanfare_dead_letters{D}))", Role::Session), "jobs and events")
-            .ask(or_zero("max(fanfare_webhook_dead{D})", Role::Webhook), "webhook deliveries")
+            .ask("sum(max by (deployment, queue) (fanfare_dead_letters{D}))", "jobs and events")
+            .ask(once("fanfare_webhook_dead{D}"), "webhook deliveries")
             .about("What nobody tries again by itself: messages in the queues of dead letters, and deliveries that were given up.")
             .alert("FanfareDeadLetters")
             .odd_from(1.0),
@@ -76,7 +76,7 @@ fn well() -> [Panel; 9] {
 fn waits() -> [Panel; 4] {
     [
         Panel::areas("Recipients that wait, by reason", Unit::Count("recipients"))
-            .ask(or_none("sum by (reason) (fanfare_recipients_waiting{D})", "reason", Role::Session), "{{reason}}")
+            .ask(or_none(&once_by("reason", "fanfare_recipients_waiting{D}"), "reason", Role::Session), "{{reason}}")
             .about("`pace`: their turn comes by itself. Each reason stands in docs/VOCABULARY.md, with what ends it.")
             .alert("FanfareNothingSends"),
         Panel::areas("Sessions by state", Unit::Count("sessions"))
@@ -85,8 +85,8 @@ fn waits() -> [Panel; 4] {
             .alert("FanfareSessionsClosing")
             .paint(STATES),
         Panel::lines("Restrictions and pauses, in the last hour", Unit::Count("times"))
-            .ask(in_an_hour("kind", "fanfare_sessions_restricted_total{D}", Role::Session), "restricted: {{kind}}")
-            .ask(or_zero("round(sum(increase(fanfare_sessions_rate_limited_total{D}[1h])))", Role::Session), "too fast (429)")
+            .ask(in_an_hour_by("kind", "fanfare_sessions_restricted_total{D}", Role::Session), "restricted: {{kind}}")
+            .ask(in_an_hour("fanfare_sessions_rate_limited_total{D}"), "too fast (429)")
             .about("WhatsApp keeps accounts from writing to new contacts, or slows them. Rising: send less, and to people who know you.")
             .alert("FanfareRestrictionsRising"),
         Panel::areas("Alerts over time", Unit::Count("alerts"))
@@ -99,10 +99,10 @@ fn waits() -> [Panel; 4] {
 fn done() -> [Panel; 4] {
     [
         Panel::lines("Messages", Unit::PerSecond("messages"))
-            .ask(rate("fanfare_messages_sent_total{D}", Role::Session), "sent")
-            .ask(rate("fanfare_messages_failed_total{D}", Role::Session), "failed")
-            .ask(rate("fanfare_messages_unknown_total{D}", Role::Session), "unknown")
-            .ask(rate("fanfare_messages_received_total{D}", Role::Session), "received")
+            .ask(rate("fanfare_messages_sent_total{D}"), "sent")
+            .ask(rate("fanfare_messages_failed_total{D}"), "failed")
+            .ask(rate("fanfare_messages_unknown_total{D}"), "unknown")
+            .ask(rate("fanfare_messages_received_total{D}"), "received")
             .about("`unknown`: it may have been sent, nobody knows, and it is not sent again.")
             .alert("FanfareNothingSends")
             .paint(&[("sent", "green"), ("failed", "red"), ("unknown", "orange"), ("received", "blue")]),
@@ -111,8 +111,8 @@ fn done() -> [Panel; 4] {
             .about("`put_back`: their session has enough to do just now. `dead`: no job at all, kept as a dead letter.")
             .alert("FanfareDeadLetters"),
         Panel::lines("Events", Unit::PerSecond("events"))
-            .ask(rate("fanfare_events_published_total{D}", Role::Session), "told")
-            .ask(rate("fanfare_webhook_events_total{D}", Role::Webhook), "taken for webhooks")
+            .ask(rate("fanfare_events_published_total{D}"), "told")
+            .ask(rate("fanfare_webhook_events_total{D}"), "taken for webhooks")
             .about("What the broker confirmed, and what webhook workers took of it. Events that no webhook wants are not taken.")
             .alert("FanfareEventsLag"),
         Panel::areas("Webhook attempts", Unit::PerSecond("attempts"))

@@ -1,8 +1,9 @@
 //! What panels ask, in PromQL.
 //!
-//! A query names its series with `{D}` or `{D,label="value"}`: of the deployment that the reader chose. What has no series
-//! until it happens for the first time is zero as long as a process of its role is scraped, and nothing where none is: a zero
-//! that nobody counted would look well.
+//! A query names its series with `{D}` or `{D,label="value"}`: of the deployment that the reader chose. A process shows its
+//! counters from its start, with 0, so a panel without an answer says that nobody was asked. Where only what happens is shown
+//! (`> 0`), the word `none` stands for nothing, as long as a process of the role is scraped: a zero that nobody counted
+//! would look well.
 
 /// The window of rates: Grafana makes it as wide as the scrapes and the picture want.
 const WINDOW: &str = "$__rate_interval";
@@ -37,12 +38,22 @@ pub(super) fn here(expression: &str) -> String {
     expression.replace("{D", r#"{deployment=~"$deployment""#)
 }
 
-/// How often something happens in a second; `series` is a counter with its `{D}`.
-pub(super) fn rate(series: &str, role: Role) -> String {
-    or_zero(&format!("sum(rate({series}[{WINDOW}]))"), role)
+/// Of the deployment as a whole, one process of which shows it.
+pub(super) fn once(series: &str) -> String {
+    format!("sum(max by (deployment) ({series}))")
 }
 
-/// As [`rate`], for each value of a label.
+/// As [`once`], for each value of a label.
+pub(super) fn once_by(label: &str, series: &str) -> String {
+    format!("sum by ({label}) (max by (deployment, {label}) ({series}))")
+}
+
+/// How often something happens in a second; `series` is a counter with its `{D}`.
+pub(super) fn rate(series: &str) -> String {
+    format!("sum(rate({series}[{WINDOW}]))")
+}
+
+/// As [`rate`], for each value of a label that has any.
 pub(super) fn rate_by(label: &str, series: &str, role: Role) -> String {
     or_none(
         &format!("sum by ({label}) (rate({series}[{WINDOW}]))"),
@@ -52,7 +63,12 @@ pub(super) fn rate_by(label: &str, series: &str, role: Role) -> String {
 }
 
 /// How often something happened in the last hour.
-pub(super) fn in_an_hour(label: &str, series: &str, role: Role) -> String {
+pub(super) fn in_an_hour(series: &str) -> String {
+    format!("round(sum(increase({series}[1h])))")
+}
+
+/// As [`in_an_hour`], for each value of a label that has any.
+pub(super) fn in_an_hour_by(label: &str, series: &str, role: Role) -> String {
     or_none(
         &format!("round(sum by ({label}) (increase({series}[1h])))"),
         label,
@@ -60,25 +76,28 @@ pub(super) fn in_an_hour(label: &str, series: &str, role: Role) -> String {
     )
 }
 
-/// What is zero where there is no series yet.
-pub(super) fn or_zero(expression: &str, role: Role) -> String {
-    format!("{expression} or on() {}", role.zero())
-}
-
-/// What is zero, under the name `none`, where there is no series yet.
+/// What is more than nothing, for each value of a label; or `none`.
 pub(super) fn or_none(expression: &str, label: &str, role: Role) -> String {
     format!(
-        r#"{expression} or on() label_replace({}, "{label}", "none", "", "")"#,
+        r#"{expression} > 0 or on() label_replace({}, "{label}", "none", "", "")"#,
         role.zero()
     )
 }
 
-/// How long so many of a hundred take at the most; `series` is a histogram's name without `_bucket`.
+/// What part of `whole`, in five minutes, `part` is: both are counters. Nothing of nothing is nothing.
+pub(super) fn share(part: &str, whole: &str, role: Role) -> String {
+    format!(
+        "sum(rate({part}[5m])) / (sum(rate({whole}[5m])) > 0) or on() {}",
+        role.zero()
+    )
+}
+
+/// How long so many of a hundred take at the most; `series` is a histogram with its `{D}`.
 pub(super) fn quantile(percent: u8, series: &str) -> String {
     let share = f64::from(percent) / 100.0;
     format!(
         "histogram_quantile({share}, sum by (le) (rate({}[{WINDOW}])))",
-        bucket(series)
+        part("_bucket", series)
     )
 }
 
@@ -87,21 +106,17 @@ pub(super) fn quantile_by(label: &str, percent: u8, series: &str) -> String {
     let share = f64::from(percent) / 100.0;
     format!(
         "histogram_quantile({share}, sum by (le, {label}) (rate({}[{WINDOW}])))",
-        bucket(series)
+        part("_bucket", series)
     )
 }
 
 /// How long one takes on average, for each value of a label.
 pub(super) fn mean_by(label: &str, series: &str) -> String {
-    let of = |part: &str| format!("sum by ({label}) (rate({}[{WINDOW}]))", suffixed(series, part));
+    let of = |name: &str| format!("sum by ({label}) (rate({}[{WINDOW}]))", part(name, series));
     format!("{} / {}", of("_sum"), of("_count"))
 }
 
-fn bucket(series: &str) -> String {
-    suffixed(series, "_bucket")
-}
-
-/// `name{labels}` with a suffix behind the name.
-fn suffixed(series: &str, suffix: &str) -> String {
+/// A part of a histogram: the suffix stands before its labels.
+fn part(suffix: &str, series: &str) -> String {
     series.replacen('{', &format!("{suffix}{{"), 1)
 }

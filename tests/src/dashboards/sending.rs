@@ -2,7 +2,7 @@
 
 use super::Dashboard;
 use super::panel::{Panel, Unit};
-use super::query::{Role, in_an_hour, mean_by, or_none, quantile, quantile_by, rate, rate_by};
+use super::query::{Role, in_an_hour_by, mean_by, once_by, or_none, quantile, quantile_by, rate, rate_by};
 
 pub(super) fn dashboard() -> Dashboard {
     Dashboard::new(
@@ -18,9 +18,9 @@ pub(super) fn dashboard() -> Dashboard {
 fn pace() -> [Panel; 6] {
     [
         Panel::lines("Messages", Unit::PerSecond("messages"))
-            .ask(rate("fanfare_messages_sent_total{D}", Role::Session), "sent")
-            .ask(rate("fanfare_messages_failed_total{D}", Role::Session), "failed")
-            .ask(rate("fanfare_messages_unknown_total{D}", Role::Session), "unknown")
+            .ask(rate("fanfare_messages_sent_total{D}"), "sent")
+            .ask(rate("fanfare_messages_failed_total{D}"), "failed")
+            .ask(rate("fanfare_messages_unknown_total{D}"), "unknown")
             .about("`sent` is acknowledged by WhatsApp.")
             .alert("FanfareNothingSends")
             .paint(&[("sent", "green"), ("failed", "red"), ("unknown", "orange")]),
@@ -29,7 +29,7 @@ fn pace() -> [Panel; 6] {
             .about("A worker that ends hands its sessions to the others: their areas grow by what its own was.")
             .alert("FanfareShardsUnowned"),
         Panel::areas("Recipients that wait, by reason", Unit::Count("recipients"))
-            .ask(or_none("sum by (reason) (fanfare_recipients_waiting{D})", "reason", Role::Session), "{{reason}}")
+            .ask(or_none(&once_by("reason", "fanfare_recipients_waiting{D}"), "reason", Role::Session), "{{reason}}")
             .about("Each reason stands in docs/VOCABULARY.md, with what ends it.")
             .alert("FanfareNothingSends"),
         Panel::areas("Queues that stand still, by reason", Unit::Count("queues"))
@@ -47,18 +47,18 @@ fn pace() -> [Panel; 6] {
     ]
 }
 
-fn refusals() -> [Panel; 6] {
+fn refusals() -> [Panel; 8] {
     [
         Panel::lines("Messages that failed, by status", Unit::PerSecond("messages"))
             .ask(rate_by("status", "fanfare_messages_failed_total{D}", Role::Session), "{{status}}")
             .about("404: not on WhatsApp. 502: WhatsApp refused it. 504: no answer. The others stand in docs/VOCABULARY.md.")
             .alert("FanfareRestrictionsRising"),
         Panel::lines("Accounts that were restricted, in the last hour", Unit::Count("times"))
-            .ask(in_an_hour("kind", "fanfare_sessions_restricted_total{D}", Role::Session), "{{kind}}")
+            .ask(in_an_hour_by("kind", "fanfare_sessions_restricted_total{D}", Role::Session), "{{kind}}")
             .about("WhatsApp keeps the account from writing to new contacts for a while; known ones go on.")
             .alert("FanfareRestrictionsRising"),
         Panel::lines("Pauses of sessions that went too fast (429)", Unit::PerSecond("pauses"))
-            .ask(rate("fanfare_sessions_rate_limited_total{D}", Role::Session), "pauses")
+            .ask(rate("fanfare_sessions_rate_limited_total{D}"), "pauses")
             .about("The session sends nothing until the pause is over. Many: raise MIN and MAX.")
             .alert("FanfareRestrictionsRising"),
         Panel::lines("Look-ups of numbers", Unit::PerSecond("look-ups"))
@@ -66,11 +66,21 @@ fn refusals() -> [Panel; 6] {
             .about("Whether a number is on WhatsApp is asked once, at a pace of its own.")
             .alert("FanfareNothingSends"),
         Panel::lines("Messages that came back and failed again", Unit::PerSecond("messages"))
-            .ask(rate("fanfare_resends_failed_total{D}", Role::Session), "resends refused")
-            .ask(rate("fanfare_devices_refused_total{D}", Role::Session), "devices left out")
-            .ask(rate("fanfare_identities_changed_total{D}", Role::Session), "identities changed")
+            .ask(rate("fanfare_resends_failed_total{D}"), "resends refused")
+            .ask(rate("fanfare_devices_refused_total{D}"), "devices left out")
+            .ask(rate("fanfare_identities_changed_total{D}"), "identities changed")
             .about("A device could not read its message and asked again. Devices are left out that did not prove whose they are.")
             .alert("FanfareRestrictionsRising"),
+        Panel::lines("Sends that were begun again", Unit::PerSecond("messages"))
+            .ask(rate("fanfare_messages_repeated_total{D}"), "repeated under their id")
+            .ask(rate_by("reason", "fanfare_sends_put_back_total{D}", Role::Session), "put back: {{reason}}")
+            .about("Nobody answered, the connection broke, or WhatsApp refused for now. A repeated one is shown once: its id is the same.")
+            .alert("FanfareNothingSends"),
+        Panel::lines("Schedules", Unit::PerSecond("schedules"))
+            .ask(rate("fanfare_schedules_fired_total{D}"), "fired")
+            .ask(rate("fanfare_schedules_put_off_total{D}"), "put off")
+            .about("Each that fires makes a queue. Put off: its queue could not be made, and it is tried again.")
+            .alert("FanfareDatabaseAway"),
         Panel::lines("Jobs, by kind", Unit::PerSecond("jobs"))
             .ask(rate_by("kind", "fanfare_jobs_total{D}", Role::Session), "{{kind}}")
             .about("What was asked for. `none` is no job at all, or that there were none.")

@@ -2,7 +2,7 @@
 
 use super::Dashboard;
 use super::panel::{Paint, Panel, Unit};
-use super::query::{Role, or_zero, quantile, quantile_by, rate, rate_by};
+use super::query::{Role, in_an_hour, in_an_hour_by, once, quantile, quantile_by, rate, rate_by, share};
 
 /// What becomes of an attempt.
 pub(super) const OUTCOMES: Paint = &[
@@ -27,21 +27,22 @@ fn stand() -> [Panel; 4] {
     [
         Panel::tile("Wait for another attempt", Unit::Count(""))
             .wide(6)
-            .ask(or_zero("max(fanfare_webhook_pending{D})", Role::Webhook), "")
+            .ask(once("fanfare_webhook_pending{D}"), "")
             .about("They are tried again for three days, less and less often.")
             .alert("FanfareWebhooksDying")
             .odd_from(100.0),
         Panel::tile("Given up", Unit::Count(""))
             .wide(6)
-            .ask(or_zero("max(fanfare_webhook_dead{D})", Role::Webhook), "")
+            .ask(once("fanfare_webhook_dead{D}"), "")
             .about("They can be replayed: POST /v1/webhooks/{id}/replay.")
             .alert("FanfareWebhooksDying")
             .bad_from(1.0),
         Panel::tile("Fail now", Unit::Share)
             .wide(6)
             .ask(
-                or_zero(
-                    r#"sum(rate(fanfare_webhook_attempts_total{D,outcome!="delivered"}[5m])) / sum(rate(fanfare_webhook_attempts_total{D}[5m]))"#,
+                share(
+                    r#"fanfare_webhook_attempts_total{D,outcome!="delivered"}"#,
+                    "fanfare_webhook_attempts_total{D}",
                     Role::Webhook,
                 ),
                 "",
@@ -51,7 +52,7 @@ fn stand() -> [Panel; 4] {
             .odd_from(0.05),
         Panel::tile("Webhooks that can't be used", Unit::Count(""))
             .wide(6)
-            .ask(or_zero("max(fanfare_webhooks_unusable{D})", Role::Webhook), "")
+            .ask("max(fanfare_webhooks_unusable{D})", "")
             .about("They get nothing: their row can't be used, or there are more than the limit.")
             .alert("FanfareWebhooksDying")
             .bad_from(1.0),
@@ -81,53 +82,43 @@ fn attempts() -> [Panel; 6] {
             .alert("FanfareWebhooksDying")
             .paint(OUTCOMES),
         Panel::lines("Events taken from the broker", Unit::PerSecond("events"))
-            .ask(rate("fanfare_webhook_events_total{D}", Role::Webhook), "taken")
+            .ask(rate("fanfare_webhook_events_total{D}"), "taken")
             .about("Each goes to every endpoint that wants it.")
             .alert("FanfareEventsLag"),
         Panel::lines("Deliveries that wait", Unit::Count("deliveries"))
-            .ask(or_zero("max(fanfare_webhook_pending{D})", Role::Webhook), "wait for another attempt")
-            .ask(or_zero("max(fanfare_webhook_dead{D})", Role::Webhook), "given up")
+            .ask(once("fanfare_webhook_pending{D}"), "wait for another attempt")
+            .ask(once("fanfare_webhook_dead{D}"), "given up")
             .about("Waiting ones grow while an endpoint is away, and fall when it is back.")
             .alert("FanfareWebhooksDying"),
     ]
 }
 
-fn left() -> [Panel; 4] {
+fn left() -> [Panel; 6] {
     [
         Panel::lines("Deliveries given up", Unit::PerSecond("deliveries"))
-            .ask(rate("fanfare_webhook_dead_total{D}", Role::Webhook), "given up")
+            .ask(rate("fanfare_webhook_dead_total{D}"), "given up")
             .about("After their last attempt, or because their webhook was disabled.")
             .alert("FanfareWebhooksDying"),
         Panel::lines("Endpoints left alone for a while", Unit::PerSecond("endpoints"))
-            .ask(
-                rate("fanfare_webhook_circuit_opened_total{D}", Role::Webhook),
-                "left alone",
-            )
+            .ask(rate("fanfare_webhook_circuit_opened_total{D}"), "left alone")
             .about("After a run of failures, so that one that is away is not called for each event.")
             .alert("FanfareWebhooksDying"),
+        Panel::lines("Webhooks disabled, in the last hour", Unit::Count("webhooks"))
+            .ask(in_an_hour_by("reason", "fanfare_webhooks_disabled_total{D}", Role::Webhook), "{{reason}}")
+            .about("By themselves: the endpoint answered 410, or too many deliveries wait for it. Its owner enables it again.")
+            .alert("FanfareWebhooksDying"),
+        Panel::lines("Events that wait for the webhook workers", Unit::Count("events"))
+            .ask(once("fanfare_webhook_queue_messages{D}"), "in the queue")
+            .about("In the broker. Growing: no webhook worker runs, or the database takes none of theirs.")
+            .alert("FanfareEventsLag"),
         Panel::lines("Deliveries taken and not listed", Unit::PerSecond("deliveries"))
-            .ask(
-                rate("fanfare_webhook_unlisted_total{D}", Role::Webhook),
-                "not listed",
-            )
+            .ask(rate("fanfare_webhook_unlisted_total{D}"), "not listed")
             .about("They were delivered; the list of deliveries alone lacks them.")
             .alert("FanfareDatabaseAway"),
         Panel::lines("Clients of socket.io", Unit::Count("clients"))
             .ask("sum(fanfare_socket_clients{D})", "connected")
-            .ask(
-                or_zero(
-                    "round(sum(increase(fanfare_socket_dropped_total{D}[1h])))",
-                    Role::Api,
-                ),
-                "dropped in the last hour: too slow",
-            )
-            .ask(
-                or_zero(
-                    "round(sum(increase(fanfare_socket_missed_events_total{D}[1h])))",
-                    Role::Api,
-                ),
-                "events missed in the last hour",
-            )
+            .ask(in_an_hour_by("reason", "fanfare_socket_dropped_total{D}", Role::Api), "let go in the last hour: {{reason}}")
+            .ask(in_an_hour("fanfare_socket_missed_events_total{D}"), "events missed in the last hour")
             .about("The other way that events go out: to browsers, by the API.")
             .alert("FanfareEventsLag"),
     ]
