@@ -14,5 +14,7 @@ pub mod line;
 pub mod operator;
 pub mod process;
 pub mod receiver;
+pub mod scraper;
+pub mod service;
 pub mod simulated;
 pub mod wait;

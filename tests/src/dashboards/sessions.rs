@@ -27,25 +27,31 @@ pub(super) fn dashboard() -> Dashboard {
     .row("What comes in", incoming())
 }
 
-fn stand() -> [Panel; 5] {
+fn stand() -> [Panel; 6] {
     let count = |state: &str| format!(r#"sum(fanfare_sessions{{D,state="{state}"}})"#);
     [
         Panel::tile("Open", Unit::Count(""))
-            .wide(8)
+            .wide(6)
             .ask(count("open"), "")
             .about("Connected and logged in: these send.")
             .alert("FanfareSessionsClosing"),
         Panel::tile("Closed", Unit::Count(""))
-            .wide(8)
+            .wide(6)
             .ask(count("closed"), "")
             .about("Not connected just now, and tried again by themselves, unless somebody stopped them.")
             .alert("FanfareSessionsClosing")
             .odd_from(1.0),
         Panel::tile("Logged out", Unit::Count(""))
-            .wide(8)
+            .wide(6)
             .ask(count("logged-out"), "")
             .about("Their owner or WhatsApp unlinked them: each wants a phone again.")
             .alert("FanfareSessionsClosing")
+            .bad_from(1.0),
+        Panel::tile("WhatsApp Web too old", Unit::IsSo)
+            .wide(6)
+            .ask("max(fanfare_client_version_refused{D})", "")
+            .about("1: WhatsApp refuses sessions for the version that they say they are.")
+            .alert("FanfareVersionTooOld")
             .bad_from(1.0),
         Panel::areas("Sessions by state", Unit::Count("sessions"))
             .ask(or_none("sum by (state) (fanfare_sessions{D})", "state", Role::Session), "{{state}}")
@@ -73,7 +79,6 @@ fn logins() -> [Panel; 4] {
             .alert("FanfareSessionsClosing"),
         Panel::lines("Age of the version of WhatsApp Web", Unit::Seconds)
             .ask("max(fanfare_client_version_age_seconds{D})", "age")
-            .ask("max(fanfare_client_version_age_seconds{D}) and on() max(fanfare_client_version_refused{D}) == 1", "refused")
             .about("Sessions say that they are this version. WhatsApp refuses it after some months; it is renewed by itself.")
             .alert("FanfareVersionTooOld"),
         Panel::lines("Refused for the version", Unit::PerSecond("connections"))
