@@ -25,6 +25,19 @@ install_chromium() {
         >.fanfare/install-chromium.log 2>&1 || { say "the installation failed; see .fanfare/install-chromium.log"; exit 1; }
 }
 install_chromium
+
+# The metrics are scraped, and the alerts tried.
+install_prometheus() {
+    if command -v prometheus >/dev/null && command -v promtool >/dev/null; then return; fi
+    command -v apt-get >/dev/null || { say "missing: prometheus and promtool; install them"; exit 1; }
+    [ "$(id -u)" = 0 ] || { say "missing: prometheus; run 'sudo apt-get install -y --no-install-recommends prometheus'"; exit 1; }
+    say "installing prometheus (Debian package)"
+    mkdir -p .fanfare
+    # Its package starts a service of its own, which no test wants.
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends prometheus; } \
+        >.fanfare/install-prometheus.log 2>&1 || { say "the installation failed; see .fanfare/install-prometheus.log"; exit 1; }
+}
+install_prometheus
 nextest=$(command -v cargo-nextest || true)
 if [ -z "$nextest" ] && [[ ${1:-} == -E* ]]; then
     say "-E is an option of cargo-nextest, which is not installed (cargo install --locked cargo-nextest); a part of the test's name works without it: deploy/test.sh pause"

@@ -6,9 +6,11 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use rand::RngExt;
-use shared::broker::{Broker, Outgoing, Publisher, Rpc};
+use shared::broker::{Broker, CallError, Outgoing, PublishError, Publisher, Rpc};
 use shared::clock::Clock;
 use shared::content::{Content, Media, Source};
+use shared::metrics::labels::Published;
+use shared::metrics::list;
 use shared::egress::Reach;
 use shared::id::{JobId, QueueId, SessionId, ShardId, StanzaId, Token, WebhookId};
 use shared::job::{Answer, Delay, Job, Reading, SendJob, SendLimits};
@@ -118,10 +120,9 @@ impl App {
     pub async fn publish(&self, token: &Token, id: &JobId, job: &Job) -> Result<(), Problem> {
         self.broker_takes_messages()?;
         let message = Outgoing::job(self.broker.topology(), token, id, job);
-        self.lane(token)
-            .publish(message)
-            .await
-            .map_err(jobs::not_published)
+        let published = self.lane(token).publish(message).await;
+        list::JOBS_PUBLISHED.of(came_to(published.as_ref().err())).increment(1);
+        published.map_err(jobs::not_published)
     }
 
     /// Publishes a send. From then on it is found under its ids, whatever becomes of it: they are noted first if one of
@@ -202,6 +203,11 @@ impl App {
             .rpc
             .call(token, &self.job_id(), job, jobs::ANSWER_TIMEOUT)
             .await;
+        let refusal = match &answer {
+            Err(CallError::Publish(error)) => Some(error),
+            _ => None,
+        };
+        list::JOBS_PUBLISHED.of(came_to(refusal)).increment(1);
         answer.map_err(jobs::not_answered)
     }
 
@@ -284,3 +290,13 @@ fn not_subscribed(error: SubscriptionError) -> Problem {
         }
     }
 }
+/// What counts of a job that was handed to the broker.
+fn came_to(error: Option<&PublishError>) -> Published {
+    match error {
+        None => Published::Confirmed,
+        Some(PublishError::Unroutable) => Published::Unroutable,
+        Some(PublishError::Refused | PublishError::TooLarge(_)) => Published::Refused,
+        Some(PublishError::Unavailable(_) | PublishError::Unconfirmed) => Published::Failed,
+    }
+}
+

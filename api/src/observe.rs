@@ -9,6 +9,8 @@ use axum::http::Method;
 use axum::response::Response;
 use pin_project_lite::pin_project;
 use shared::clock::Clock;
+use shared::metrics::labels::{self, Route, StatusClass};
+use shared::metrics::list;
 use tokio::time::Instant;
 use tower::{Layer, Service};
 
@@ -92,32 +94,30 @@ where
 
 fn note(method: &Method, route: &str, status: u16, took: Duration) {
     let seconds = took.as_secs_f64();
-    metrics::histogram!(
-        "fanfare_http_request_seconds",
-        "method" => method_label(method), "route" => route.to_owned(), "status" => class_label(status)
-    )
-    .record(seconds);
+    let labels = (method_label(method), Route(route.to_owned()), class_label(status));
+    list::HTTP_REQUEST.of(labels).record(seconds);
     tracing::debug!(http.method = %method, http.route = route, http.status = status, duration_s = seconds, "request");
 }
 
 /// A closed set of labels: a client may invent methods.
-fn method_label(method: &Method) -> &'static str {
+fn method_label(method: &Method) -> labels::Method {
     match *method {
-        Method::GET => "GET",
-        Method::POST => "POST",
-        Method::DELETE => "DELETE",
-        Method::PATCH => "PATCH",
-        Method::OPTIONS => "OPTIONS",
-        _ => "other",
+        Method::GET => labels::Method::Get,
+        Method::POST => labels::Method::Post,
+        Method::PUT => labels::Method::Put,
+        Method::PATCH => labels::Method::Patch,
+        Method::DELETE => labels::Method::Delete,
+        Method::OPTIONS => labels::Method::Options,
+        _ => labels::Method::Other,
     }
 }
 
-fn class_label(status: u16) -> &'static str {
+fn class_label(status: u16) -> StatusClass {
     match status {
-        200..300 => "2xx",
-        300..400 => "3xx",
-        400..500 => "4xx",
-        500..600 => "5xx",
-        _ => "other",
+        200..300 => StatusClass::Success,
+        300..400 => StatusClass::Redirection,
+        400..500 => StatusClass::ClientError,
+        500..600 => StatusClass::ServerError,
+        _ => StatusClass::Other,
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use axum::Router;
+use shared::metrics::Role;
 use shared::process::Process;
 use shared::telemetry;
 use tokio::net::TcpListener;
@@ -27,7 +28,7 @@ pub async fn serve(settings: Settings) -> Result<()> {
     let weakness = settings.key.weakness();
     // The port first: it is the cheapest mistake to find.
     let socket = listen(settings.listen).await?;
-    let (process, metrics) = Process::start(&settings.common, Some(settings.sealer)).await?;
+    let (process, metrics) = Process::start(Role::Api, &settings.common, Some(settings.sealer)).await?;
     let lifecycle = &process.life;
     let mut app = App::new(
         process.store.clone(),

@@ -27,7 +27,7 @@ pub use connection::REQUEST_TIMEOUT;
 pub use consumer::{AnswerError, Consumer, Delivery, ReplyTo};
 pub use error::{BrokerError, PublishError};
 pub use feed::{FEED_MAX_BYTES, Feed};
-pub use publisher::{Confirm, Outgoing, Publisher};
+pub use publisher::{Confirm, Outgoing, Published, Publisher};
 pub use rpc::{CallError, Rpc, WAITING_MAX};
 pub use topology::{QueueName, Topology, Wanted};
 
@@ -35,6 +35,7 @@ use self::connection::{RecoveringChannel, RecoveringConnection};
 use crate::clock::Clock;
 use crate::config;
 use crate::id::{ShardId, Token};
+use crate::metrics::labels::Link;
 use crate::random::Randomness;
 
 /// How long the first connection may take before [`Broker::connect`] gives up.
@@ -80,11 +81,11 @@ impl Broker {
         let topology = Arc::new(Topology::new(&amqp.prefix, amqp.shards));
         let stop = CancellationToken::new();
         let url = amqp.url.expose();
-        let start = |name, topology| {
-            RecoveringConnection::start(url, name, topology, randomness.fork(), stop.clone())
+        let start = |link, topology| {
+            RecoveringConnection::start(url, link, topology, randomness.fork(), stop.clone())
         };
-        let publishing = start("publish", None)?;
-        let consuming = start("consume", Some(topology.clone()))?;
+        let publishing = start(Link::Publish, None)?;
+        let consuming = start(Link::Consume, Some(topology.clone()))?;
         let housekeeping = Publisher::new(publishing.clone(), clock);
         let bindings = Arc::new(RecoveringChannel::new(consuming.clone()));
         let broker = Self {

@@ -6,9 +6,11 @@ use crate::broker::{Broker, BrokerError};
 use crate::clock::Clock;
 use crate::config::Common;
 use crate::lifecycle::Lifecycle;
+use crate::metrics::Role;
 use crate::random::Randomness;
 use crate::seal::Sealer;
 use crate::store::{Store, StoreError};
+use crate::survey::{self, Surveyor};
 use crate::telemetry::{self, Health, Metrics};
 
 /// What a process lends to all that runs in it. Cheap to clone.
@@ -52,9 +54,13 @@ pub enum StartError {
 impl Process {
     /// Starts to log, to count and to listen to signals, connects, and serves health and metrics on their own address
     /// until the process is cut: the last thing to be watched is the stop itself.
-    pub async fn start(common: &Common, sealer: Option<Sealer>) -> Result<(Self, Metrics), StartError> {
+    pub async fn start(
+        role: Role,
+        common: &Common,
+        sealer: Option<Sealer>,
+    ) -> Result<(Self, Metrics), StartError> {
         telemetry::init_logs(&common.log).map_err(StartError::Telemetry)?;
-        let metrics = Metrics::install().map_err(StartError::Telemetry)?;
+        let metrics = Metrics::install(role).map_err(StartError::Telemetry)?;
         let metrics = metrics.guarded(common.metrics_token.clone());
         let life = Lifecycle::with_signals()?;
         // The address first: it is the cheapest mistake to find.
@@ -71,6 +77,15 @@ impl Process {
                 tracing::error!(%error, "health and metrics are not served on their own address any more");
             }
         });
+        let surveyor = Surveyor {
+            store: store.clone(),
+            broker: broker.clone(),
+            clock,
+            shards: common.amqp.shard_ids().collect(),
+            once: metrics.once(),
+        };
+        life.spawn(surveyor.run(randomness.clone(), life.soft().clone()));
+        life.spawn(survey::watch_database(store.clone(), life.soft().clone()));
         let process = Self {
             store,
             broker,

@@ -12,6 +12,7 @@ use shared::testing::{TEST_KEY, TestBroker, TestDatabase};
 
 use crate::events::Listener;
 use crate::operator::Operator;
+use crate::prometheus::Target;
 use crate::process::{Process, Signal, binary, free_address};
 use crate::simulated::Control;
 
@@ -84,9 +85,22 @@ impl Cluster {
     /// # Errors
     /// As [`Cluster::start`].
     pub async fn start_over(amqp_url: &str, database_url: &str) -> Result<Self> {
+        Self::start_over_with(amqp_url, database_url, &[]).await
+    }
+
+    /// [`Cluster::start_over`], with settings of its own on top.
+    ///
+    /// # Errors
+    /// As [`Cluster::start`].
+    pub async fn start_over_with(
+        amqp_url: &str,
+        database_url: &str,
+        extra: &[(&str, &str)],
+    ) -> Result<Self> {
         let database = TestDatabase::new().await;
         let database_url = database.at(database_url);
-        let settings = [("AMQP_URL", amqp_url), ("DATABASE_URL", &database_url)];
+        let mut settings = vec![("AMQP_URL", amqp_url), ("DATABASE_URL", database_url.as_str())];
+        settings.extend(extra);
         Self::assemble(1, &settings, database, None).await
     }
 
@@ -336,6 +350,20 @@ impl Cluster {
     #[must_use]
     pub const fn api_address(&self) -> SocketAddr {
         self.listen
+    }
+
+    /// The processes that run, for a Prometheus.
+    #[must_use]
+    pub fn targets(&self) -> Vec<Target> {
+        let of = |job, process: &Process| Target {
+            job,
+            address: process.admin(),
+        };
+        let api = self.api.iter().map(|api| of("fanfare-api", api));
+        let workers = self.workers.iter().flatten();
+        let workers = workers.map(|worker| of("fanfare-session", worker));
+        let webhook = self.webhook.iter().map(|webhook| of("fanfare-webhook", webhook));
+        api.chain(workers).chain(webhook).collect()
     }
 
     /// The simulator's addresses: WebSocket, control, root key.

@@ -13,6 +13,7 @@ pub mod http;
 pub mod line;
 pub mod operator;
 pub mod process;
+pub mod prometheus;
 pub mod receiver;
 pub mod scraper;
 pub mod service;

@@ -117,6 +117,12 @@ impl Process {
         }
     }
 
+    /// Where its health and metrics are.
+    #[must_use]
+    pub const fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
     /// Whether it says that it is ready for work.
     pub async fn is_ready(&self) -> bool {
         let url = format!("http://{}/readyz", self.admin);

@@ -58,16 +58,18 @@ const MAPS: &[(&str, Map)] = &[
         &[
             (
                 "process",
-                "telemetry store broker config seal clock lifecycle random",
+                "survey telemetry store broker metrics config seal clock lifecycle random",
             ),
+            ("survey", "store broker metrics id clock random"),
             ("testing", "store broker config seal id clock random"),
             ("subscription", "store broker event config id"),
-            ("telemetry", "store broker config clock"),
+            ("telemetry", "store broker metrics config clock"),
             (
                 "store",
-                "event config job content proxy seal id clock named recipient waiting",
+                "metrics event config job content proxy seal id clock named recipient waiting",
             ),
-            ("broker", "event config job id clock random"),
+            ("broker", "metrics event config job id clock random"),
+            ("metrics", "event job waiting id named"),
             ("event", "job content id named"),
             ("config", "job seal id"),
             ("job", "content id body clock named proxy recipient"),

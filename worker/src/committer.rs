@@ -3,6 +3,8 @@
 //! One task, one transaction in flight; what arrives meanwhile makes the next batch. Writes are committed in the order
 //! they were handed over. Owns who is told of what; what a batch is, is the store's.
 
+use shared::metrics::labels::CommitFailure;
+use shared::metrics::list;
 use shared::clock::Clock;
 use shared::store::commit::{BATCH_MAX, CommitError, GroupCommit, SealedWrite, Write, WriteSealer};
 use shared::store::{Store, StoreError};
@@ -113,13 +115,21 @@ impl Task {
         writes: &[SealedWrite],
         answers: Vec<oneshot::Sender<Result<(), CommitError>>>,
     ) {
-        metrics::histogram!("fanfare_commit_batch_writes").record(writes.len() as f64);
+        list::COMMIT_WRITES.record(writes.len() as f64);
         let started = self.clock.now();
         let results = self.commits.commit(writes).await;
-        metrics::histogram!("fanfare_commit_seconds").record((self.clock.now() - started).as_secs_f64());
+        list::COMMIT.record((self.clock.now() - started).as_secs_f64());
         for ((write, result), answer) in writes.iter().zip(results).zip(answers) {
             if result.is_ok() && !write.events.is_empty() {
                 self.wake.shard(write.fence.shard);
+            }
+            if let Err(error) = &result {
+                let why = match error {
+                    CommitError::Fenced => CommitFailure::Fenced,
+                    CommitError::Unavailable(_) => CommitFailure::Unavailable,
+                    CommitError::Refused(_) => CommitFailure::Refused,
+                };
+                list::COMMITS_FAILED.of(why).increment(1);
             }
             // A caller that is gone drops its memory of the session anyway.
             let _ = answer.send(result);

@@ -57,9 +57,10 @@ async fn run(role: Role) -> anyhow::Result<()> {
     let mut env = Env::process();
     let common = Common::read(&mut env);
     let sealer = read_sealer(&mut env);
+    let as_role = role.metrics();
     let role = role.read(&mut env, &common);
     env.finish()?;
-    let (process, _) = Process::start(&common, sealer).await?;
+    let (process, _) = Process::start(as_role, &common, sealer).await?;
     let life = process.life.clone();
     let mut work = life.spawn(role.run(process.clone()));
     tokio::select! {
@@ -80,6 +81,14 @@ enum Configured {
 }
 
 impl Role {
+    /// What its metrics are those of.
+    fn metrics(self) -> shared::metrics::Role {
+        match self {
+            Self::Session => shared::metrics::Role::Session,
+            Self::Webhook => shared::metrics::Role::Webhook,
+        }
+    }
+
     /// Reads the settings of the role; mistakes are noted in `env`.
     fn read(self, env: &mut Env, common: &Common) -> Configured {
         match self {

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use shared::metrics::list;
 use shared::broker::{Broker, Outgoing, Publisher};
 use shared::clock::Clock;
 use shared::job::{Job, Misfire};
@@ -104,10 +105,11 @@ impl Scheduler {
             let message = Outgoing::job(self.broker.topology(), &due.token, &id, &job);
             if let Err(error) = self.publisher.publish(message).await {
                 tracing::warn!(%error, schedule.id = %due.id, "a schedule can't be fired yet");
+                list::SCHEDULES_PUT_OFF.increment();
                 schedules::give_back(&self.store, due).await?;
                 return Ok(false);
             }
-            metrics::counter!("fanfare_schedules_fired_total").increment(1);
+            list::SCHEDULES_FIRED.increment();
             fired = Some(Fired { at, queue });
         }
         schedules::note(&self.store, due, turn.next, fired).await?;

@@ -2,6 +2,8 @@
 //!
 //! Must not know where events come from.
 
+use shared::metrics::labels::SocketDrop;
+use shared::metrics::list;
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -140,7 +142,7 @@ impl Client {
     /// Tells the client why, as soon as it can be told anything, and ends its connection. One that takes nothing is cut off
     /// by the transport, which misses its answer to a ping.
     async fn let_go(&self, socket: SocketRef) {
-        metrics::counter!("fanfare_socket_dropped_total", "reason" => "slow").increment(1);
+        list::SOCKETS_DROPPED.of(SocketDrop::Slow).increment(1);
         tracing::info!("a socket.io client took its events too slowly and is let go");
         socket.leave_all();
         let farewell = async {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use lru::LruCache;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use shared::metrics::list;
 use shared::broker::{Broker, BrokerError};
 use shared::id::EventId;
 use socketioxide::SocketIo;
@@ -150,7 +151,7 @@ impl Seen {
             let last = self.sequences.get(&head.instance.name).copied();
             let missed = last.map_or(0, |last| head.sequence - last - 1);
             if let Ok(missed @ 1..) = u64::try_from(missed) {
-                metrics::counter!("fanfare_socket_missed_events_total").increment(missed);
+                list::SOCKET_MISSED.add(missed);
             }
             if last.is_none_or(|last| last < head.sequence) {
                 self.sequences.put(head.instance.name.clone(), head.sequence);

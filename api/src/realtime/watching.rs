@@ -1,5 +1,7 @@
 //! How many clients watch: the feed of events is open while there are any, and there is room for so many.
 
+use shared::metrics::labels::SocketDrop;
+use shared::metrics::list;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,9 +36,12 @@ impl Watching {
 
     /// A place for one more client, if there is room.
     pub(super) fn place(self: &Arc<Self>) -> Option<Place> {
-        let permit = self.room.clone().try_acquire_owned().ok()?;
+        let Ok(permit) = self.room.clone().try_acquire_owned() else {
+            list::SOCKETS_DROPPED.of(SocketDrop::Full).increment(1);
+            return None;
+        };
         self.clients.send_modify(|clients| *clients += 1);
-        metrics::gauge!("fanfare_socket_clients").increment(1);
+        list::SOCKET_CLIENTS.of(()).increment(1.0);
         Some(Place {
             watching: self.clone(),
             _permit: permit,
@@ -84,6 +89,6 @@ impl Watching {
 impl Drop for Place {
     fn drop(&mut self) {
         self.watching.clients.send_modify(|clients| *clients -= 1);
-        metrics::gauge!("fanfare_socket_clients").decrement(1);
+        list::SOCKET_CLIENTS.of(()).decrement(1.0);
     }
 }

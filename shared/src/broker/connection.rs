@@ -15,6 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::BrokerError;
 use super::topology::Topology;
+use crate::metrics::labels::Link;
+use crate::metrics::list;
 
 /// How long any single request to the broker may take.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -47,7 +49,7 @@ impl RecoveringConnection {
     /// Starts the supervisor. `topology` is declared on each new connection before anyone gets it.
     pub(super) fn start(
         url: &str,
-        name: &'static str,
+        link: Link,
         topology: Option<Arc<Topology>>,
         rng: StdRng,
         stop: CancellationToken,
@@ -59,7 +61,7 @@ impl RecoveringConnection {
         tokio::spawn(
             Supervisor {
                 uri,
-                name,
+                link,
                 topology,
                 rng,
                 stop,
@@ -116,7 +118,7 @@ impl RecoveringConnection {
 
 struct Supervisor {
     uri: AMQPUri,
-    name: &'static str,
+    link: Link,
     topology: Option<Arc<Topology>>,
     /// Draws the pauses.
     rng: StdRng,
@@ -135,16 +137,16 @@ impl Supervisor {
             };
             match connection {
                 Ok(connection) => {
-                    tracing::info!(broker.link = self.name, "connected to the broker");
+                    tracing::info!(broker.link = self.link.as_str(), "connected to the broker");
                     ceiling = PAUSE_MIN;
                     self.hold(connection).await;
                 }
                 Err(error) => {
-                    tracing::warn!(broker.link = self.name, error = %error, "can't connect to the broker");
+                    tracing::warn!(broker.link = self.link.as_str(), error = %error, "can't connect to the broker");
                     self.state.send_replace(State::Down(error));
                 }
             }
-            metrics::counter!("fanfare_broker_reconnects_total", "link" => self.name).increment(1);
+            list::BROKER_RECONNECTS.of(self.link).increment(1);
             let pause = self.rng.random_range(PAUSE_MIN..=ceiling.max(PAUSE_MIN));
             ceiling = (ceiling * 2).min(PAUSE_MAX);
             tokio::select! {
@@ -157,7 +159,7 @@ impl Supervisor {
 
     async fn connect(&self) -> Result<Connection, BrokerError> {
         let properties =
-            ConnectionProperties::default().with_connection_name(format!("fanfare {}", self.name).into());
+            ConnectionProperties::default().with_connection_name(format!("fanfare {}", self.link.as_str()).into());
         let connect = Connection::connect_uri(self.uri.clone(), properties);
         let connection = tokio::time::timeout(REQUEST_TIMEOUT, connect)
             .await
@@ -175,6 +177,8 @@ impl Supervisor {
         let connection = Arc::new(connection);
         let mut events = std::pin::pin!(connection.events_listener());
         self.state.send_replace(State::Up(connection.clone()));
+        let connected = list::BROKER_CONNECTED.of(self.link);
+        connected.set(1.0);
         let why = loop {
             if !connection.status().connected() {
                 break "the connection ended".to_owned();
@@ -190,17 +194,20 @@ impl Supervisor {
                 event = events.next() => match event {
                     Some(lapin::Event::Error(error)) => break error.to_string(),
                     Some(lapin::Event::ConnectionBlocked(reason)) => {
-                        tracing::warn!(broker.link = self.name, reason, "the broker takes no messages");
+                        connected.set(0.0);
+                        tracing::warn!(broker.link = self.link.as_str(), reason, "the broker takes no messages");
                     }
                     Some(lapin::Event::ConnectionUnblocked) => {
-                        tracing::info!(broker.link = self.name, "the broker takes messages again");
+                        connected.set(1.0);
+                        tracing::info!(broker.link = self.link.as_str(), "the broker takes messages again");
                     }
                     Some(_) => {}
                     None => break "the connection ended".to_owned(),
                 },
             }
         };
-        tracing::warn!(broker.link = self.name, error = why, "lost the broker");
+        connected.set(0.0);
+        tracing::warn!(broker.link = self.link.as_str(), error = why, "lost the broker");
         self.state
             .send_replace(State::Down(BrokerError::Unavailable(why)));
     }
@@ -313,7 +320,7 @@ mod tests {
         let stop = CancellationToken::new();
         let connection = RecoveringConnection::start(
             "amqp://127.0.0.1:1",
-            "test",
+            Link::Publish,
             None,
             StdRng::seed_from_u64(1),
             stop.clone(),

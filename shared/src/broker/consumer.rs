@@ -15,8 +15,8 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 
 use super::connection::{REQUEST_TIMEOUT, RecoveringConnection};
 use super::error::{BrokerError, PublishError};
-use super::publisher::{Outgoing, Publisher};
-use super::topology::{KEY_HEADER, QueueName, REASON_HEADER, TURN_HEADER, Topology, short};
+use super::publisher::{Outgoing, Published, Publisher};
+use super::topology::{KEY_HEADER, PUBLISHED_HEADER, QueueName, REASON_HEADER, TURN_HEADER, Topology, short};
 
 /// Pause before subscribing again after a failure that is not the connection's.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
@@ -199,6 +199,9 @@ impl Consumer {
             expiration: text(properties.expiration())
                 .and_then(|millis| millis.parse().ok())
                 .map(Duration::from_millis),
+            published: header(PUBLISHED_HEADER)
+                .and_then(|millis| millis.parse().ok())
+                .or_else(|| i64::try_from((*properties.timestamp())?.checked_mul(1_000)?).ok()),
             turn: header(TURN_HEADER),
             reason: header(REASON_HEADER),
             place: delivery.delivery_tag,
@@ -264,6 +267,8 @@ pub struct Delivery {
     pub correlation_id: Option<String>,
     /// After how long in a queue it is of no use, as its publisher set it.
     pub expiration: Option<Duration>,
+    /// When it was published, in unix milliseconds, as its publisher says.
+    pub published: Option<i64>,
     /// Its turn, if it was put back before ([`Delivery::later`]).
     pub turn: Option<String>,
     /// Why it is a dead letter, if it is one.
@@ -344,6 +349,7 @@ impl Delivery {
                 message_id: self.message_id.clone(),
                 reply_to: self.reply_to.clone(),
                 correlation_id: self.correlation_id.clone(),
+                published: self.published.map_or(Published::Untold, Published::At),
                 headers: vec![(TURN_HEADER, turn.to_owned())],
                 mandatory: true,
                 body: self.body.clone(),

@@ -13,8 +13,8 @@ use tokio::sync::{mpsc, oneshot};
 use super::confirms::{self, BasicPublish, Batch, CONFIRM_TIMEOUT, Queued, Waiter};
 use super::connection::RecoveringConnection;
 use super::error::PublishError;
-use super::topology::{EVENT_ID_HEADER, Topology, text};
-use crate::clock::Clock;
+use super::topology::{EVENT_ID_HEADER, PUBLISHED_HEADER, Topology, text};
+use crate::clock::{Clock, unix_millis};
 use crate::event::routing_key;
 use crate::id::{EventId, JobId, Token};
 use crate::job::{BODY_MAX_BYTES, Job, JobKind};
@@ -39,6 +39,8 @@ pub struct Outgoing {
     pub correlation_id: Option<String>,
     /// After how long the message is of no use.
     pub expiration: Option<Duration>,
+    /// When it was published, where that is told.
+    pub published: Published,
     /// Headers, as texts.
     pub headers: Vec<(&'static str, String)>,
     /// Whether it is an error if no queue takes it.
@@ -47,6 +49,18 @@ pub struct Outgoing {
     pub transient: bool,
     /// The body, JSON.
     pub body: Bytes,
+}
+
+/// Whether a message tells when it was published.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Published {
+    /// It does not.
+    #[default]
+    Untold,
+    /// When it is handed to its publisher.
+    Now,
+    /// Then, in unix milliseconds: it is a copy.
+    At(i64),
 }
 
 impl Outgoing {
@@ -62,6 +76,7 @@ impl Outgoing {
             key: token.to_string(),
             kind: Some(kind.as_str().to_owned()),
             message_id: Some(id.to_string()),
+            published: Published::Now,
             mandatory: true,
             body,
             ..Self::default()
@@ -118,8 +133,18 @@ impl Outgoing {
         if let Some(expiration) = self.expiration {
             properties = properties.with_expiration(expiration.as_millis().to_string().into());
         }
-        if !self.headers.is_empty() {
+        let published = match self.published {
+            Published::At(millis) => Some(millis),
+            Published::Untold | Published::Now => None,
+        };
+        if let Some(seconds) = published.and_then(|millis| u64::try_from(millis / 1_000).ok()) {
+            properties = properties.with_timestamp(seconds);
+        }
+        if !self.headers.is_empty() || published.is_some() {
             let mut table = FieldTable::default();
+            if let Some(millis) = published {
+                table.insert(PUBLISHED_HEADER.into(), text(&millis.to_string()));
+            }
             for (name, value) in &self.headers {
                 table.insert((*name).into(), text(value));
             }
@@ -186,7 +211,10 @@ impl Publisher {
         (confirms, None)
     }
 
-    async fn enqueue(&self, message: Outgoing, batch: Option<Arc<Batch>>) -> Result<Confirm, PublishError> {
+    async fn enqueue(&self, mut message: Outgoing, batch: Option<Arc<Batch>>) -> Result<Confirm, PublishError> {
+        if message.published == Published::Now {
+            message.published = Published::At(unix_millis(self.clock.wall()));
+        }
         let message = message.into_publish()?;
         let deadline = self.clock.now() + CONFIRM_TIMEOUT;
         let (answer, outcome) = oneshot::channel();

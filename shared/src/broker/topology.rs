@@ -44,6 +44,8 @@ pub const LATER_MAX: i32 = 100_000;
 /// The same in bytes.
 pub const LATER_MAX_BYTES: i64 = 256 << 20;
 
+/// Header of a job: when it was published, in unix milliseconds; `timestamp` has only seconds.
+pub const PUBLISHED_HEADER: &str = "x-published-ms";
 /// Header of a job that was put back: its turn, by which its session knows it again.
 pub const TURN_HEADER: &str = "x-turn";
 /// Header of a dead letter: why it is one.

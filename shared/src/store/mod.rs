@@ -31,6 +31,7 @@ pub mod retries;
 pub mod schedules;
 mod server;
 pub mod sessions;
+pub mod survey;
 pub mod uploads;
 pub mod webhooks;
 
@@ -50,6 +51,8 @@ pub use migrate::{Migration, SCHEMA_VERSION};
 pub use server::CONNECT_TIMEOUT;
 
 use self::server::Server;
+use crate::metrics::labels::{Transaction, TransactionEnd};
+use crate::metrics::list;
 use crate::clock::Clock;
 use crate::config;
 use crate::seal::{SealError, Sealer};
@@ -74,6 +77,17 @@ pub struct Store {
     server: Server,
     sealer: Option<Arc<Sealer>>,
     clock: Clock,
+}
+
+/// What the connections of a pool do.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Connections {
+    /// A task has them.
+    pub used: usize,
+    /// They wait for a task.
+    pub idle: usize,
+    /// Tasks that wait for one.
+    pub awaited: usize,
 }
 
 impl std::fmt::Debug for Store {
@@ -136,6 +150,16 @@ impl Store {
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.client().await?.simple_query("SELECT 1").await?;
         Ok(())
+    }
+
+    /// What the connections of the pool do.
+    pub fn connections(&self) -> Connections {
+        let status = self.pool.status();
+        Connections {
+            used: status.size.saturating_sub(status.available),
+            idle: status.available,
+            awaited: status.waiting,
+        }
     }
 
     /// What time the database's clock shows.
@@ -255,21 +279,27 @@ pub(crate) struct Tx {
 impl Tx {
     /// Makes the transaction durable.
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
-        self.end("COMMIT", "committed").await
+        self.end("COMMIT", TransactionEnd::Committed).await
     }
 
     /// Undoes the transaction and keeps the connection.
     pub(crate) async fn rollback(self) -> Result<(), StoreError> {
-        self.end("ROLLBACK", "rolled_back").await
+        self.end("ROLLBACK", TransactionEnd::RolledBack).await
     }
 
-    async fn end(mut self, verb: &str, outcome: &'static str) -> Result<(), StoreError> {
+    async fn end(mut self, verb: &str, end: TransactionEnd) -> Result<(), StoreError> {
         self.batch_execute(verb).await?;
-        metrics::histogram!("fanfare_transaction_seconds", "name" => self.name, "outcome" => outcome)
-            .record((self.clock.now() - self.started).as_secs_f64());
+        self.measure(end);
         // Only now it goes back to the pool.
         self.client = None;
         Ok(())
+    }
+}
+
+impl Tx {
+    fn measure(&self, end: TransactionEnd) {
+        let took = (self.clock.now() - self.started).as_secs_f64();
+        list::TRANSACTION.of((Transaction(self.name), end)).record(took);
     }
 }
 
@@ -285,6 +315,7 @@ impl std::ops::Deref for Tx {
 impl Drop for Tx {
     fn drop(&mut self) {
         if let Some(client) = self.client.take() {
+            self.measure(TransactionEnd::Dropped);
             drop(Object::take(client));
         }
     }

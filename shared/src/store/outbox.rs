@@ -52,15 +52,17 @@ pub struct Stored {
     pub event: String,
     /// The envelope as JSON text.
     pub body: String,
+    /// When it was committed.
+    pub created_at: OffsetDateTime,
 }
 
 /// The oldest events of a shard, in order: at most so many, and never more than [`BATCH_MAX`] and
 /// [`BATCH_BYTES_MAX`] allow.
 pub async fn oldest(store: &Store, shard: ShardId, most: i64) -> Result<Vec<Stored>, StoreError> {
     let sql = "-- outbox::oldest
-        SELECT id, event_id, token, event, body FROM (
+        SELECT id, event_id, token, event, body, created_at FROM (
             SELECT o.*, sum(octet_length(o.body)) OVER (ORDER BY o.id) - octet_length(o.body) AS bytes_before FROM (
-                SELECT id, event_id, token, event, body FROM outbox WHERE shard = $1 /* shard */
+                SELECT id, event_id, token, event, body, created_at FROM outbox WHERE shard = $1 /* shard */
                 ORDER BY id LIMIT $2 /* most */) o) o
         WHERE bytes_before < $3 /* bytes */ ORDER BY id";
     let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
@@ -73,6 +75,7 @@ pub async fn oldest(store: &Store, shard: ShardId, most: i64) -> Result<Vec<Stor
             token: Token::new(row.try_get(2)?).map_err(|_| StoreError::Corrupt("token"))?,
             event: row.try_get(3)?,
             body: row.try_get(4)?,
+            created_at: row.try_get(5)?,
         })
     };
     rows.iter().map(stored).collect()

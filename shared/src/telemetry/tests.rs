@@ -1,23 +1,5 @@
 use super::*;
 
-#[test]
-fn metrics_are_named_by_the_rules() {
-    for metric in METRICS {
-        assert!(metric.name.starts_with("fanfare_"), "{}", metric.name);
-        assert_eq!(
-            metric.name.ends_with("_total"),
-            metric.kind == Kind::Counter,
-            "{}",
-            metric.name
-        );
-        assert!(
-            !metric.help.is_empty() && !metric.help.ends_with('.'),
-            "{}",
-            metric.name
-        );
-    }
-}
-
 #[tokio::test]
 async fn an_address_that_is_taken_is_said_with_what_to_do() {
     assert!(listen(None).await.unwrap().is_none());

@@ -1,39 +1,25 @@
 //! What became of jobs, counted. One series per kind and outcome.
 
-use metrics::counter;
-use shared::job::JobKind;
+use std::time::Duration;
 
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum JobOutcome {
-    /// Stored.
-    Accepted,
-    /// Stored before.
-    Duplicate,
-    /// Carried out.
-    Done,
-    Rejected,
-    /// No job at all: kept as a dead letter.
-    Dead,
-    /// Put back for a moment: its session has enough to do.
-    PutBack,
+use shared::job::JobKind;
+use shared::metrics::labels::AnyJob;
+pub(crate) use shared::metrics::labels::JobOutcome;
+use shared::metrics::list;
+
+/// Counts what became of a job.
+pub(crate) fn count(outcome: JobOutcome, kind: JobKind) {
+    list::JOBS.of((AnyJob(Some(kind)), outcome)).increment(1);
 }
 
-impl JobOutcome {
-    pub(crate) fn count(self, kind: JobKind) {
-        self.count_named(Some(kind.as_str()));
-    }
+/// Counts what became of a job whose kind is as its publisher wrote it.
+pub(crate) fn count_named(outcome: JobOutcome, kind: Option<&str>) {
+    let kind = AnyJob(kind.and_then(JobKind::find));
+    list::JOBS.of((kind, outcome)).increment(1);
+}
 
-    /// Counts a job whose kind is as its publisher wrote it.
-    pub(crate) fn count_named(self, kind: Option<&str>) {
-        let kind = kind.and_then(JobKind::find).map_or("none", JobKind::as_str);
-        let outcome = match self {
-            Self::Accepted => "accepted",
-            Self::Duplicate => "duplicate",
-            Self::Done => "done",
-            Self::Rejected => "rejected",
-            Self::Dead => "dead",
-            Self::PutBack => "put_back",
-        };
-        counter!("fanfare_jobs_total", "kind" => kind, "outcome" => outcome).increment(1);
-    }
+/// Counts how long a job waited for its worker.
+pub(crate) fn count_wait(kind: Option<&str>, waited: Duration) {
+    let kind = AnyJob(kind.and_then(JobKind::find));
+    list::JOB_WAIT.of(kind).record(waited.as_secs_f64());
 }

@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
+use shared::clock::unix_millis;
 use shared::broker::{Delivery, Publisher, ReplyTo};
 use shared::event::JobRejected;
 use shared::id::{JobId, QueueId, SessionId, StanzaId, StanzaIds, Token};
@@ -15,7 +17,7 @@ use shared::store::queues::accepting::{Acceptance, Offer};
 use time::OffsetDateTime;
 
 use super::settlement::{Reply, Returned, Settlement};
-use crate::job::outcome::JobOutcome;
+use crate::job::outcome::{self, JobOutcome};
 
 /// A job on its way, and its delivery. Dropped unsettled, it goes back to its shard's intake.
 #[derive(Debug)]
@@ -145,7 +147,7 @@ impl PendingJob {
             .map(Box::new);
         match accepted {
             Ok(Acceptance::Accepted(queue)) => {
-                JobOutcome::Accepted.count(JobKind::Send);
+                outcome::count(JobOutcome::Accepted, JobKind::Send);
                 let single = self.send().and_then(|send| match send.numbers.as_slice() {
                     [number] => {
                         let own = send.message_id.clone();
@@ -156,7 +158,7 @@ impl PendingJob {
                 self.stage = Stage::Accepted { queue, single };
             }
             Ok(Acceptance::Duplicate(queue)) => {
-                JobOutcome::Duplicate.count(JobKind::Send);
+                outcome::count(JobOutcome::Duplicate, JobKind::Send);
                 if !self.is_repeated() {
                     let reading = self.reading.take();
                     self.finish(accepted_as(queue.id, reading));
@@ -278,9 +280,21 @@ impl PendingJob {
         self.settlement.publisher().clone()
     }
 
+    /// Its worker has it in hand, and a send is stored: counts how long it waited for that, if its publisher told when it
+    /// published it.
+    pub(crate) fn count_wait(&self, now: OffsetDateTime) {
+        let Some(delivery) = &self.delivery else {
+            return;
+        };
+        if let Some(published) = delivery.published {
+            let waited = Duration::from_millis(u64::try_from(unix_millis(now) - published).unwrap_or_default());
+            outcome::count_wait(delivery.kind.as_deref(), waited);
+        }
+    }
+
     pub(crate) fn count(&self, outcome: JobOutcome) {
         if let Stage::Read(job) = &self.stage {
-            outcome.count(job.kind());
+            outcome::count(outcome, job.kind());
         }
     }
 }

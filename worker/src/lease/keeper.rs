@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use sha2::{Digest, Sha256};
 use shared::clock::Clock;
 use shared::id::{ShardId, WorkerId};
+use shared::metrics::labels::LeaseEnd;
+use shared::metrics::list;
 use shared::store::leases::{self, LeaseRecord, Presence};
 use shared::store::{Fence, Store, StoreError};
 use tokio::time::Instant;
@@ -56,7 +58,7 @@ impl Keeper {
         let plan = assign(&view.workers, view.leases.iter().map(|lease| lease.shard));
         self.take(&plan, &view.leases).await?;
         self.hand_over(&plan);
-        metrics::gauge!("fanfare_shards_owned").set(self.held.len() as f64);
+        list::SHARDS_OWNED.set(self.held.len() as f64);
         Ok(())
     }
 
@@ -76,7 +78,7 @@ impl Keeper {
                 }
                 // A lease that ended while the renewal was under way stays ended: its shard was told Lost.
                 Some(held) if mine && held.lease.fence() == fence => {}
-                Some(_) => self.lose(record.shard),
+                Some(_) => self.lose(record.shard, LeaseEnd::Taken),
                 None if mine => leases::release(&self.store, fence).await?,
                 None => {}
             }
@@ -102,6 +104,7 @@ impl Keeper {
         let before = self.clock.now();
         for fence in leases::take(&self.store, &self.worker, &wanted, self.timing.ttl).await? {
             let lease = Lease::new(fence, before, before + self.timing.ttl - self.timing.margin);
+            list::LEASES_TAKEN.increment();
             self.events.push(LeaseEvent::Gained(lease.clone()));
             self.held.insert(
                 fence.shard,
@@ -154,12 +157,13 @@ impl Keeper {
             .map(|(shard, _)| *shard)
             .collect();
         for shard in ended {
-            self.lose(shard);
+            self.lose(shard, LeaseEnd::Expired);
         }
     }
 
-    fn lose(&mut self, shard: ShardId) {
+    fn lose(&mut self, shard: ShardId, how: LeaseEnd) {
         if let Some(held) = self.held.remove(&shard) {
+            list::LEASES_LOST.of(how).increment(1);
             held.lease.end();
             self.events.push(LeaseEvent::Lost(shard));
         }

@@ -41,7 +41,7 @@ use super::look_up::LookUpTurns;
 use super::queues::{Change, Queue, Queues, Spec};
 use super::recorder::{After, Recorder};
 use super::surroundings::Surroundings;
-use crate::job::outcome::JobOutcome;
+use crate::job::outcome::{self, JobOutcome};
 use crate::job::pending::{PendingJob, accepted_as, done, failed};
 use crate::lease::Lease;
 use crate::media::{FileError, Prepared};
@@ -361,7 +361,7 @@ impl Context {
 
     /// Tells the world and the publisher that a job is refused.
     pub(super) fn tell_refused(&mut self, job: Box<PendingJob>, refusal: JobRejected) {
-        JobOutcome::Rejected.count_named(refusal.kind.as_deref());
+        outcome::count_named(JobOutcome::Rejected, refusal.kind.as_deref());
         let answer = failed(refusal.code, &refusal.message);
         self.recorder.write.rejections.extend(rejection(&refusal));
         self.recorder.event(Event::JobRejected(refusal));

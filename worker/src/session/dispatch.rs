@@ -122,7 +122,7 @@ impl Parts {
         let chat_actions = self.chat_actions.advance(&mut self.cx, &self.link);
         let waiting = self.sends.pump(&mut self.cx, &self.link);
         self.let_go();
-        self.status.wait(waiting);
+        self.status.wait(&self.cx, waiting);
         let look = self.standstills.look(&mut self.cx, &self.sends, waiting);
         self.cx.recorder.launch();
         let wakes = [
@@ -153,6 +153,7 @@ impl Parts {
 
     pub(super) fn on_job(&mut self, mut job: Box<PendingJob>) {
         if let Stage::Read(_) = job.stage {
+            job.count_wait(self.cx.wall());
             return self.on_request(job);
         }
         match job.begin_answer() {

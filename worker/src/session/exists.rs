@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use shared::clock::unix_millis;
 use shared::job::{Answer, FailureCode, Job};
+use shared::metrics::labels::Answered;
 use shared::recipient::{Number, NumberKind};
 use tokio::time::Instant;
 use whatsapp::command::Command;
@@ -20,6 +21,7 @@ use whatsapp::event::{QueryError, Registration};
 use super::adapter::events::registration;
 use super::context::{Context, not_connected};
 use super::link::Link;
+use super::meter;
 use crate::job::pending::{self, PendingJob, failed};
 use crate::job::settlement::Reply;
 
@@ -45,8 +47,8 @@ enum Stage {
     Recalled,
     /// Nothing is kept of it: it waits for its turn.
     Waits,
-    /// WhatsApp was asked.
-    Asked,
+    /// WhatsApp was asked then.
+    Asked(Instant),
 }
 
 impl Exists {
@@ -86,9 +88,9 @@ impl Exists {
     }
 
     /// What the connection keeps of a number.
-    pub(super) fn on_recalled(&mut self, ticket: u64, found: Option<Registration>) {
+    pub(super) fn on_recalled(&mut self, cx: &Context, ticket: u64, found: Option<Registration>) {
         if let Some(found) = found {
-            return self.on_answer(ticket, Ok(vec![found]));
+            return self.on_answer(cx, ticket, Ok(vec![found]));
         }
         if let Some(open) = self.open.iter_mut().find(|open| open.ticket == ticket) {
             open.stage = Stage::Waits;
@@ -96,11 +98,19 @@ impl Exists {
     }
 
     /// WhatsApp has answered, or has not.
-    pub(super) fn on_answer(&mut self, ticket: u64, result: Result<Vec<Registration>, QueryError>) {
+    pub(super) fn on_answer(
+        &mut self,
+        cx: &Context,
+        ticket: u64,
+        result: Result<Vec<Registration>, QueryError>,
+    ) {
         let Some(at) = self.open.iter().position(|open| open.ticket == ticket) else {
             return;
         };
         if let Some(open) = self.open.remove(at) {
+            if let Stage::Asked(since) = open.stage {
+                meter::looked_up(came_to(&result), cx.now().saturating_duration_since(since));
+            }
             open.answer(&registration(result));
         }
     }
@@ -117,7 +127,7 @@ impl Exists {
                 numbers: vec![open.number.user().to_owned()],
             };
             if link.is_open() && link.tell(ask) {
-                open.stage = Stage::Asked;
+                open.stage = Stage::Asked(cx.now());
                 cx.take_look_up();
             } else if let Some(open) = self.open.remove(at) {
                 open.answer(&not_connected());
@@ -152,6 +162,14 @@ impl Exists {
         for open in std::mem::take(&mut self.open) {
             open.answer(&not_connected());
         }
+    }
+}
+
+fn came_to(result: &Result<Vec<Registration>, QueryError>) -> Answered {
+    match result {
+        Ok(found) if found.iter().any(|one| one.jid.is_some()) => Answered::Found,
+        Ok(_) => Answered::Missing,
+        Err(_) => Answered::Failed,
     }
 }
 

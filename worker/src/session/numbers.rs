@@ -32,18 +32,18 @@ impl Numbers {
     }
 
     /// WhatsApp, or what the connection keeps, has answered.
-    pub(super) fn on_event(&mut self, link: &Link, event: Event) {
+    pub(super) fn on_event(&mut self, cx: &Context, link: &Link, event: Event) {
         match event {
-            Event::Recalled { ticket, registration } => self.exists.on_recalled(ticket, registration),
-            Event::IsOnWhatsApp { ticket, result } => self.on_found(link, ticket, result),
+            Event::Recalled { ticket, registration } => self.exists.on_recalled(cx, ticket, registration),
+            Event::IsOnWhatsApp { ticket, result } => self.on_found(cx, link, ticket, result),
             Event::BlockListChanged { ticket, result } => self.several.on_changed(link, ticket, result),
             _ => {}
         }
     }
 
-    fn on_found(&mut self, link: &Link, ticket: u64, result: Result<Vec<Registration>, QueryError>) {
+    fn on_found(&mut self, cx: &Context, link: &Link, ticket: u64, result: Result<Vec<Registration>, QueryError>) {
         if let Some(result) = self.several.on_found(link, ticket, result) {
-            self.exists.on_answer(ticket, result);
+            self.exists.on_answer(cx, ticket, result);
         }
     }
 

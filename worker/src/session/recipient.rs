@@ -66,6 +66,7 @@ pub(super) fn settle(cx: &mut Context, id: QueueId, target: &Target, outcome: Ou
             (change, RecipientState::Unknown)
         }
         Outcome::Failed(why) => {
+            meter::failed(why.status);
             let change = RecipientChange::failed(key, why.status, why.words.clone(), wall);
             cx.recorder.event(failed(&name, target, why));
             (change, RecipientState::Failed)

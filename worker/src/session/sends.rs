@@ -9,6 +9,7 @@ pub(super) mod in_hand;
 use std::collections::HashMap;
 use std::time::Duration;
 
+use shared::metrics::labels::{Answered, PutBack};
 use shared::event::MessageStatus;
 use shared::id::QueueId;
 use shared::store::commit::RecipientChange;
@@ -265,6 +266,12 @@ impl Sends {
         hand.stage = Stage::Prepared;
         self.changes += 1;
         hand.target.attempts = hand.target.attempts.saturating_add(1);
+        if hand.target.attempts > 1 {
+            meter::repeated();
+        }
+        if hand.from == From::Unknown {
+            meter::looked_up(Answered::Found, now.saturating_duration_since(hand.since));
+        }
         let claim = hand.claim;
         let held = claim.not_before.map(|at| at.saturating_duration_since(now));
         start_queue(cx, hand.queue);
@@ -394,16 +401,28 @@ impl Sends {
         }
         match reason {
             SendError::NotConnected | SendError::Cancelled | SendError::Unconfirmed => {
+                meter::put_back(PutBack::Connection);
                 cx.queues.give_back(hand.queue, hand.target);
             }
-            SendError::NeedsLookUp => cx.queues.give_back_unknown(hand.queue, hand.target),
-            SendError::Renumbered { present } => goes_by(cx, hand.queue, hand.target, present),
-            reason if is_of_new_contact(reason) => hold(cx, hand.queue, hand.target),
+            SendError::NeedsLookUp => {
+                meter::put_back(PutBack::LookUp);
+                cx.queues.give_back_unknown(hand.queue, hand.target);
+            }
+            SendError::Renumbered { present } => {
+                meter::put_back(PutBack::Renumbered);
+                goes_by(cx, hand.queue, hand.target, present);
+            }
+            reason if is_of_new_contact(reason) => {
+                meter::put_back(PutBack::NewContact);
+                hold(cx, hand.queue, hand.target);
+            }
             reason if is_too_fast(reason) => {
+                meter::put_back(PutBack::RateLimit);
                 self.slow_down(cx);
                 cx.queues.give_back(hand.queue, hand.target);
             }
             reason if reason.is_retryable() && hand.target.tries < TRIES_MAX => {
+                meter::put_back(PutBack::Trouble);
                 self.trouble.begin(TROUBLE, cx.now());
                 hand.target.tries += 1;
                 // It may be the trouble of this one alone: the others go first.
@@ -416,7 +435,6 @@ impl Sends {
             }
             reason => {
                 let failure = Failure::from(reason);
-                meter::failed(failure.status);
                 if hand.stage != Stage::Asked {
                     tell_of(cx, &hand.target, MessageStatus::Error);
                 }

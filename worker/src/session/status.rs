@@ -26,8 +26,8 @@ pub(super) struct Account {
 
 impl Status {
     /// The session sends nothing just now for this reason.
-    pub(super) fn wait(&mut self, reason: Waiting) {
-        self.0.wait(reason);
+    pub(super) fn wait(&mut self, cx: &Context, reason: Waiting) {
+        self.0.wait(reason, cx.now());
     }
 
     /// A socket is being opened.
@@ -91,6 +91,7 @@ impl Status {
     }
 
     pub(super) fn on_open(&mut self, cx: &mut Context, account: Account) {
+        meter::opened();
         own(cx, account);
         self.connection(cx, SessionState::Open, ConnectionState::Open, 200);
     }
@@ -107,6 +108,7 @@ impl Status {
         use ConnectionState::{Close, Refused};
         use SessionState::{Closed, LoggedOut};
         let status = reason.status_code();
+        meter::closed(reason);
         if let CloseReason::ClientOutdated { version } = reason {
             meter::outdated();
             cx.around.versions.refused(*version);

@@ -29,7 +29,7 @@ use super::backlog::{Backlog, Size};
 use super::stray::Strays;
 use super::supervisor::Supervisor;
 use super::worker::Worker;
-use crate::job::outcome::JobOutcome;
+use crate::job::outcome::{self, JobOutcome};
 use crate::job::pending::{Held, PendingJob, Unread};
 use crate::job::settlement::{Returned, Settlement};
 use crate::lease::{Fenced, Lease};
@@ -373,7 +373,7 @@ impl Intake {
         if stored.size == Size::Small {
             self.is_storing = false;
         }
-        let mut tokens = HashSet::new();
+        let (mut tokens, wall) = (HashSet::new(), self.worker.around.clock.wall());
         for (Offered { job, .. }, accepted) in stored.sends.into_iter().zip(stored.accepted) {
             let Some(backlog) = self.backlogs.get_mut(&job.token) else {
                 continue;
@@ -383,6 +383,7 @@ impl Intake {
             match accepted {
                 Ok(Acceptance::NoSession) => self.send_away(job),
                 accepted => {
+                    job.count_wait(wall);
                     if let Some(job) = job.stored(accepted) {
                         backlog.push_ready(job);
                     }
@@ -401,7 +402,7 @@ impl Aside {
         match self {
             Self::Later(delivery, turn) => drop(delivery.later(&turn).await),
             Self::Dead(delivery, reason) => {
-                JobOutcome::Dead.count_named(delivery.kind.as_deref());
+                outcome::count_named(JobOutcome::Dead, delivery.kind.as_deref());
                 if let Err(error) = delivery.dead_letter(&reason).await {
                     tracing::warn!(%error, "could not keep a dead letter; the job comes again");
                 }

@@ -60,7 +60,6 @@ pub async fn run(
     let wake = Wake::new();
     let (committer, _) = Committer::start(&store, wake.clone(), clock)?;
     let scheduler = Scheduler::new(store.clone(), broker.clone(), clock).run(life.soft().clone());
-    let backlog = relay::watch(store.clone(), clock, life.soft().clone());
     let (leases, events, _) = Leases::start(store.clone(), worker, timing, clock);
     let worker = Worker {
         broker: broker.clone(),
@@ -90,7 +89,6 @@ pub async fn run(
     tokio::join!(
         owner::run(worker, events, life),
         unroutable,
-        backlog,
         keeping,
         scheduler
     );

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use shared::metrics::labels::RelayFailure;
+use shared::metrics::list;
 use shared::broker::{Outgoing, PublishError, Publisher, Topology};
 use shared::clock::Clock;
 use shared::store::outbox::{self, BATCH_BYTES_MAX, BATCH_MAX, Stored};
@@ -45,6 +47,7 @@ impl Relay {
             }
             width.learn(published, failure.as_ref());
             if let Some(error) = failure {
+                list::EVENTS_HELD.of(error.label()).increment(1);
                 tracing::warn!(
                     shard.id = self.lease.shard().get(), error = %error,
                     "can't publish events; they wait in the database"
@@ -83,7 +86,10 @@ impl Relay {
         };
         let bytes: usize = events.iter().map(|event| event.body.len()).sum();
         let is_cut = i64::try_from(bytes).is_ok_and(|bytes| bytes >= BATCH_BYTES_MAX);
-        let positions: Vec<i64> = events.iter().map(|event| event.position).collect();
+        let (positions, committed): (Vec<i64>, Vec<_>) = events
+            .iter()
+            .map(|event| (event.position, event.created_at))
+            .unzip();
         let mut messages = events.into_iter().map(|event| self.message(event));
         let (mut confirmed, mut failure) = (0, None);
         while confirmed < positions.len() && failure.is_none() {
@@ -93,6 +99,10 @@ impl Relay {
                 // What has not left by now never does; the next owner publishes it, and what was not forgotten.
                 () = over(&self.lease, self.clock) => (0, Some(RelayError::LeaseOver)),
             };
+            let wall = self.clock.wall();
+            for committed in &committed[confirmed..confirmed + more] {
+                list::OUTBOX_LAG.record((wall - *committed).as_seconds_f64().max(0.0));
+            }
             confirmed += more;
             failure = why;
         }
@@ -100,7 +110,7 @@ impl Relay {
             Ok(()) => {}
             Err(error) => return (0, Some(error.into())),
         }
-        metrics::counter!("fanfare_events_published_total").increment(confirmed as u64);
+        list::EVENTS_PUBLISHED.add(confirmed as u64);
         match failure {
             None if is_cut => (ABREAST_MAX, None),
             failure => (confirmed, failure),
@@ -167,20 +177,13 @@ async fn over(lease: &Lease, clock: Clock) {
     }
 }
 
-/// Shows how many events wait to be published and since when, until stopped.
-pub(crate) async fn watch(store: Store, clock: Clock, stop: CancellationToken) {
-    while !stop.is_cancelled() {
-        match outbox::backlog(&store).await {
-            Ok((events, oldest)) => {
-                let age = oldest.map_or(0.0, |oldest| (clock.wall() - oldest).as_seconds_f64().max(0.0));
-                metrics::gauge!("fanfare_outbox_events").set(events as f64);
-                metrics::gauge!("fanfare_outbox_age_seconds").set(age);
-            }
-            Err(error) => tracing::debug!(%error, "can't see how many events wait"),
-        }
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = tokio::time::sleep(WATCH) => {}
+impl RelayError {
+    fn label(&self) -> RelayFailure {
+        match self {
+            Self::Store(_) => RelayFailure::Database,
+            Self::Publish(PublishError::Refused) => RelayFailure::Refused,
+            Self::Publish(_) => RelayFailure::Broker,
+            Self::LeaseOver => RelayFailure::Lease,
         }
     }
 }
@@ -197,8 +200,6 @@ enum RelayError {
 
 /// How often a relay looks without being woken: for what a former owner left, and for lost wakes.
 const POLL: Duration = Duration::from_secs(1);
-/// How often the backlog is counted.
-const WATCH: Duration = Duration::from_secs(15);
 /// Least time from one read to the next while events come in, unless as many wait as one read takes: what is committed
 /// meanwhile goes together. What comes after a silence goes at once.
 const GATHER: Duration = Duration::from_millis(20);

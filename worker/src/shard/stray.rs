@@ -12,7 +12,7 @@ use shared::store::sessions::{self, SessionRecord};
 use tokio_util::sync::CancellationToken;
 
 use super::worker::Worker;
-use crate::job::outcome::JobOutcome;
+use crate::job::outcome::{self, JobOutcome};
 use crate::job::pending::failed;
 use crate::job::settlement::{Reply, Settlement};
 
@@ -36,7 +36,7 @@ impl Strays {
     /// job, so that its deliveries must not be used up. `from` is the shard whose queue it came through.
     pub(crate) async fn settle(&self, delivery: Delivery, from: Option<ShardId>) {
         let Ok(token) = Token::new(&delivery.routing_key) else {
-            JobOutcome::Dead.count_named(delivery.kind.as_deref());
+            outcome::count_named(JobOutcome::Dead, delivery.kind.as_deref());
             drop(delivery.dead_letter("the routing key is not a token").await);
             return;
         };
@@ -106,7 +106,7 @@ impl Strays {
         self.publish_rejected(token, refusal)
             .await
             .map_err(|error| error.to_string())?;
-        JobOutcome::Rejected.count_named(delivery.kind.as_deref());
+        outcome::count_named(JobOutcome::Rejected, delivery.kind.as_deref());
         Reply::new(delivery.reply_address(), &self.settlement).send(answer);
         Ok(())
     }

@@ -12,6 +12,8 @@ use std::time::Duration;
 use rand::RngExt;
 use rand::rngs::StdRng;
 use shared::id::{SessionId, Token};
+use shared::metrics::labels::StartedAgain;
+use shared::metrics::list;
 use shared::store::sessions::{self, SessionRecord};
 use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
@@ -130,8 +132,14 @@ impl Supervisor {
 
     fn ended(&mut self, ended: Result<(Id, Exit), JoinError>) -> Event {
         let (id, exit) = match ended {
-            Ok((id, exit)) => (id, exit),
+            Ok((id, exit)) => {
+                if matches!(exit, Exit::Lost(_)) {
+                    list::SESSIONS_STARTED_AGAIN.of(StartedAgain::Lost).increment(1);
+                }
+                (id, exit)
+            }
             Err(error) => {
+                list::SESSIONS_STARTED_AGAIN.of(StartedAgain::Panicked).increment(1);
                 tracing::error!(%error, "a session's actor panicked");
                 (error.id(), Exit::Lost("panic".to_owned()))
             }

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use rand::RngExt;
 use rand::rngs::StdRng;
+use shared::metrics::labels::PageReading;
+use shared::metrics::list;
 use shared::clock::Clock;
 use shared::store::client_version::{self, Known, Release, Source, WebVersion};
 use shared::store::{Store, StoreError};
@@ -162,7 +164,8 @@ impl Keeper {
             Ok(_) => "same",
             Err(error) => error.label(),
         };
-        metrics::counter!("fanfare_client_version_fetches_total", "outcome" => outcome).increment(1);
+        let outcome = PageReading::find(outcome).unwrap_or(PageReading::Other);
+        list::CLIENT_VERSION_FETCHES.of(outcome).increment(1);
         match believed {
             Ok(published) => {
                 self.failure = None;
@@ -191,11 +194,11 @@ impl Keeper {
             None => release.built_at,
         };
         let age = (known.now - built_at).as_seconds_f64().max(0.0);
-        metrics::gauge!("fanfare_client_version_age_seconds").set(age);
+        list::CLIENT_VERSION_AGE.set(age);
         let lasts = self.settings.paces.turn.refusal_lasts;
         let refused = known.is_refused(web(current), lasts).is_some();
         self.is_refused = refused;
-        metrics::gauge!("fanfare_client_version_refused").set(f64::from(u8::from(refused)));
+        list::CLIENT_VERSION_REFUSED.set(f64::from(u8::from(refused)));
         let end = known.expires(web(current));
         if let Some(at) = end
             && self.told_end.replace((current, at)) != Some((current, at))

@@ -11,6 +11,8 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 use reqwest::Url;
 use reqwest::header::HeaderMap;
+use shared::metrics::labels::{AttemptNumber, AttemptOutcome, DisabledFor};
+use shared::metrics::list;
 use shared::clock::Clock;
 use shared::config::Secret;
 use shared::id::{DeliveryId, EventId, WebhookId};
@@ -121,7 +123,7 @@ impl Attempts {
                 let posted = async { (post.await, self.clock.now() - started) };
                 // Side by side: an answer that comes while the database takes its time is an answer in time.
                 let (row, (answer, took)) = tokio::join!(stored, posted);
-                count("first", &answer.outcome, took);
+                count(AttemptNumber::First, &answer.outcome, took);
                 return match row {
                     Some(Stored::New(delivery)) => self.conclude(target, &delivery, answer, took).await,
                     Some(Stored::Known) | None => self.verdict(target, &answer.outcome).await,
@@ -129,7 +131,7 @@ impl Attempts {
             }
         };
         let (took, outcome) = (self.clock.now() - started, answer.outcome);
-        count("first", &outcome, took);
+        count(AttemptNumber::First, &outcome, took);
         let verdict = self.verdict(target, &outcome).await;
         if let Outcome::Delivered { status } = outcome {
             self.note(target.id, payload, status, took);
@@ -175,7 +177,7 @@ impl Attempts {
             .post(target, delivery.event_id, delivery.body.clone().into())
             .await;
         let took = self.clock.now() - started;
-        count("retry", &answer.outcome, took);
+        count(AttemptNumber::Retry, &answer.outcome, took);
         self.conclude(target, &delivery, answer, took).await
     }
 
@@ -241,6 +243,7 @@ impl Attempts {
             Outcome::Failed { .. } => Verdict::Failed,
             Outcome::Gone => {
                 tracing::info!(webhook.id = %target.id, "webhook endpoint answered 410; it gets nothing more");
+                list::WEBHOOKS_DISABLED.of(DisabledFor::Gone).increment(1);
                 if let Err(error) = webhooks::disable(&self.store, target.id, "it answered 410 Gone").await {
                     tracing::warn!(%error, webhook.id = %target.id, "the webhook could not be disabled; the next 410 will");
                 }
@@ -340,18 +343,17 @@ fn attempted(outcome: &Outcome, took: Duration) -> Attempted {
     }
 }
 
-fn count(attempt: &'static str, outcome: &Outcome, took: Duration) {
-    metrics::histogram!("fanfare_webhook_attempt_seconds").record(took.as_secs_f64());
+fn count(attempt: AttemptNumber, outcome: &Outcome, took: Duration) {
     let result = match outcome {
-        Outcome::Delivered { .. } => "delivered",
-        Outcome::Failed { .. } => "failed",
-        Outcome::Gone => "gone",
+        Outcome::Delivered { .. } => AttemptOutcome::Delivered,
+        Outcome::Failed { .. } => AttemptOutcome::Failed,
+        Outcome::Gone => AttemptOutcome::Gone,
     };
-    metrics::counter!("fanfare_webhook_attempts_total", "attempt" => attempt, "outcome" => result)
-        .increment(1);
+    list::WEBHOOK_ATTEMPT.of(result).record(took.as_secs_f64());
+    list::WEBHOOK_ATTEMPTS.of((attempt, result)).increment(1);
 }
 
 /// Counts deliveries that were given up.
 pub(super) fn count_dead(deliveries: u64) {
-    metrics::counter!("fanfare_webhook_dead_total").increment(deliveries);
+    list::WEBHOOK_DIED.add(deliveries);
 }

@@ -5,6 +5,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use shared::metrics::labels::DisabledFor;
+use shared::metrics::list;
 use shared::store::deliveries::{self, upkeep};
 use shared::store::{Store, StoreError, webhooks};
 use tokio_util::sync::CancellationToken;
@@ -137,18 +139,14 @@ async fn work(
     Ok(more)
 }
 
-/// Counts the rows, and disables endpoints for which too many wait: one that fails for ever would fill the database.
+/// Disables endpoints for which too many wait: one that fails for ever would fill the database.
 async fn review(store: &Store, pending_max: u32) -> Result<(), StoreError> {
     let pending = upkeep::count_pending(store).await?;
-    let dead = upkeep::count_dead(store).await?;
-    // Counts far below 2^52: exact as floating point.
-    metrics::gauge!("fanfare_webhook_pending")
-        .set(pending.iter().map(|one| one.deliveries).sum::<i64>() as f64);
-    metrics::gauge!("fanfare_webhook_dead").set(dead as f64);
     let too_many = |one: &&upkeep::Pending| one.is_answerable && one.deliveries > i64::from(pending_max);
     for one in pending.iter().filter(too_many) {
         let why = format!("more than {pending_max} deliveries waited for it");
         webhooks::disable(store, one.webhook, &why).await?;
+        list::WEBHOOKS_DISABLED.of(DisabledFor::TooMany).increment(1);
         tracing::warn!(
             webhook.id = %one.webhook, waiting = one.deliveries,
             "webhook endpoint disabled: too many deliveries wait for it"

@@ -17,6 +17,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
+use shared::metrics::list;
 use shared::clock::Clock;
 use shared::id::{Token, WebhookId};
 use shared::store::deliveries::Leased;
@@ -405,7 +406,7 @@ impl Endpoint {
             }
             Verdict::Failed => {
                 if self.circuit.failed(self.now()) {
-                    metrics::counter!("fanfare_webhook_circuit_opened_total").increment(1);
+                    list::WEBHOOK_CIRCUITS.increment();
                     tracing::warn!(webhook.id = %self.id, "webhook endpoint fails again and again; leaving it alone for a while");
                 }
             }

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use shared::metrics::list;
 use shared::id::{Token, WebhookId};
 use shared::store::webhooks::{self, CustomHeader, Enabled, Version, WebhookRecord};
 use shared::store::{Store, StoreError};
@@ -85,7 +86,7 @@ impl Snapshot {
                 of_session.push(subscription.clone());
             }
         }
-        metrics::gauge!("fanfare_webhooks_unusable").set(unusable as f64);
+        list::WEBHOOKS_UNUSABLE.set(unusable as f64);
         snapshot
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use serde::Deserialize;
+use shared::metrics::list;
 use shared::broker::{Consumer, Delivery};
 use shared::event::legacy;
 use shared::id::{EventId, Token};
@@ -109,10 +110,11 @@ async fn look(endpoints: &mut Endpoints, stop: &CancellationToken) -> Option<Arc
 
 /// Gives one event to its endpoints, in the order of events, and leaves the ack to a task.
 async fn dispatch(snapshot: &Snapshot, registry: &Registry, delivery: Delivery, tasks: &TaskTracker) {
-    metrics::counter!("fanfare_webhook_events_total").increment(1);
+    list::WEBHOOK_EVENTS.increment();
     let (payload, seed) = match payloads(&delivery.body) {
         Ok(payloads) => payloads,
         Err(reason) => {
+            list::WEBHOOK_EVENTS_DEAD.increment();
             tracing::error!(reason, "an event can't be read; it goes to the dead letters");
             tasks.spawn(async move {
                 if let Err(error) = delivery.dead_letter(reason).await {

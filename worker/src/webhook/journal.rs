@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rand::rngs::StdRng;
+use shared::metrics::list;
 use shared::id::{DeliveryId, WebhookId};
 use shared::store::Store;
 use shared::store::deliveries::at_once::{self, Taken};
@@ -82,11 +83,11 @@ impl Journal {
         {
             *count -= 1;
             *bytes -= oldest.payload.body.len();
-            metrics::counter!("fanfare_webhook_unlisted_total").increment(1);
+            list::WEBHOOK_UNLISTED.increment();
         }
         let size = note.payload.body.len();
         if *count >= WAITING_MAX || *bytes + size > WAITING_MAX_BYTES {
-            metrics::counter!("fanfare_webhook_unlisted_total").increment(1);
+            list::WEBHOOK_UNLISTED.increment();
             return;
         }
         *count += 1;

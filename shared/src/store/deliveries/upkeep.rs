@@ -26,12 +26,6 @@ pub struct Pending {
     pub is_answerable: bool,
 }
 
-/// How many deliveries were given up, for metrics.
-pub async fn count_dead(store: &Store) -> Result<i64, StoreError> {
-    let sql = "-- deliveries::count_dead\nSELECT count(*) FROM delivery WHERE state = 2";
-    Ok(store.query_one(sql, &[]).await?.try_get(0)?)
-}
-
 /// How many deliveries are pending, by webhook; those that have none are left out.
 pub async fn count_pending(store: &Store) -> Result<Vec<Pending>, StoreError> {
     let sql = "-- deliveries::count_pending

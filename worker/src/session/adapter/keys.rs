@@ -4,6 +4,8 @@
 //! recipients, queue and outbox rows into one [`Write`](shared::store::commit::Write). Reads go to the
 //! database directly. The values are opaque here; sealing is the store's.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use shared::clock::Clock;
 use shared::id::{SessionId, StanzaId};
@@ -19,6 +21,7 @@ use whatsapp::message_id::MessageId;
 use whatsapp::store::{Changes, KeyStore, RecordKey, RecordKind, SentMessage, StoreError};
 
 use super::super::content::{self, Rendering};
+use super::super::meter;
 use super::events::concerns_owner;
 use super::misbehaviour::Noted;
 use super::names::{server, stanza_id};
@@ -76,6 +79,11 @@ impl KeyStore for Keys {
         let kind = KeyKind(kind as u8);
         let names = store::keys::names(&self.store, self.session, kind, after.as_deref(), most).await;
         names.map_err(unavailable)
+    }
+
+    fn made(&mut self, events: &[Event], took: Duration) {
+        let is_ready = |event: &&Event| matches!(event, Event::MessagePrepared { .. });
+        meter::encrypted(events.iter().filter(is_ready).count(), took);
     }
 
     async fn commit(&mut self, changes: Changes, mut events: Vec<Event>) -> Result<(), StoreError> {

@@ -111,7 +111,7 @@ impl Parts {
             Event::Receipt(receipt) => self.on_receipt(&receipt),
             Event::Message(incoming) => self.on_message(*incoming),
             Event::Recalled { .. } | Event::IsOnWhatsApp { .. } | Event::BlockListChanged { .. } => {
-                self.numbers.on_event(&self.link, event);
+                self.numbers.on_event(&self.cx, &self.link, event);
             }
             Event::History(news) => Histories::on_news(cx, *news),
             Event::HistoryAsked { ticket, result } => self.histories.on_asked(ticket, result),

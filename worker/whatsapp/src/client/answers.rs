@@ -4,6 +4,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -174,6 +175,10 @@ impl<S: KeyStore> KeyStore for AnsweringStore<S> {
         most: usize,
     ) -> Result<Vec<Vec<u8>>, StoreError> {
         self.inner.names(kind, after, most).await
+    }
+
+    fn made(&mut self, events: &[Event], took: Duration) {
+        self.inner.made(events, took);
     }
 
     async fn commit(&mut self, changes: Changes, mut events: Vec<Event>) -> Result<(), StoreError> {

@@ -1,6 +1,6 @@
 //! Where the driver reads the time.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
@@ -10,6 +10,11 @@ use crate::time::Timestamp;
 pub trait Clock: Clone + Send + Sync + 'static {
     /// Now.
     fn now(&self) -> Timestamp;
+
+    /// How far it has gone, to measure by: finer than [`Clock::now`] where it can be.
+    fn elapsed(&self) -> Duration {
+        self.now().since(Timestamp::EPOCH)
+    }
 
     /// The clock of the next connection, set anew where it may have gone wrong meanwhile.
     #[must_use]
@@ -46,6 +51,10 @@ impl Default for SystemClock {
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         self.made + self.origin.elapsed()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.origin.elapsed()
     }
 
     fn set_anew(&self) -> Self {

@@ -4,6 +4,7 @@ use std::{
     future::{Future, pending, poll_fn},
     pin::Pin,
     sync::{Arc, LazyLock},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -87,6 +88,8 @@ pub(super) struct Drive<'a, S, C> {
     /// How often in a row the store was asked something while a step waited.
     loads_in_a_row: u8,
     online_since: Option<Timestamp>,
+    /// How long the protocol has worked on the next step.
+    worked: Duration,
     /// The last step is durable.
     end: Option<CloseReason>,
 }
@@ -118,6 +121,7 @@ impl<'a, S: KeyStore, C: Clock> Drive<'a, S, C> {
             turn: None,
             loads_in_a_row: 0,
             online_since: None,
+            worked: Duration::ZERO,
             end: None,
         }
     }
@@ -148,13 +152,18 @@ impl<'a, S: KeyStore, C: Clock> Drive<'a, S, C> {
                 return;
             }
             self.loads_in_a_row = 0;
+            let started = self.driver.clock.elapsed();
             let step = if self.may_take_step() {
                 self.connection.take_step()
             } else {
                 None
             };
+            self.work_since(started);
             match step {
-                Some(step) if step.needs_commit() => self.driver.pipeline.commit(step),
+                Some(step) if step.needs_commit() => {
+                    let took = std::mem::take(&mut self.worked);
+                    self.driver.pipeline.commit(step, took);
+                }
                 Some(step) => self.release(step.frames, step.close),
                 None => {
                     if !self.start_load() {
@@ -247,6 +256,16 @@ impl<'a, S: KeyStore, C: Clock> Drive<'a, S, C> {
     }
 
     fn take(&mut self, turn: Turn) {
+        let started = self.driver.clock.elapsed();
+        self.feed(turn);
+        self.work_since(started);
+    }
+
+    fn work_since(&mut self, started: Duration) {
+        self.worked += self.driver.clock.elapsed().saturating_sub(started);
+    }
+
+    fn feed(&mut self, turn: Turn) {
         let now = self.driver.clock.now();
         match turn {
             Turn::Store(Done::Committed { frames, close }) => {

@@ -4,6 +4,7 @@ use std::{
     future::{Future, pending},
     mem,
     pin::Pin,
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -53,7 +54,8 @@ impl<S: KeyStore> Pipeline<S> {
     }
 
     /// Begins to commit a step. Only while idle.
-    pub(super) fn commit(&mut self, step: Step) {
+    /// The protocol worked on it for so long.
+    pub(super) fn commit(&mut self, step: Step, took: Duration) {
         self.start(|mut store| async move {
             let Step {
                 changes,
@@ -61,6 +63,7 @@ impl<S: KeyStore> Pipeline<S> {
                 frames,
                 close,
             } = step;
+            store.made(&events, took);
             let result = store.commit(changes, events).await;
             (store, result.map(|()| Done::Committed { frames, close }))
         });
@@ -103,7 +106,7 @@ impl<S: KeyStore> Pipeline<S> {
         self.commit(Step {
             events,
             ..Step::default()
-        });
+        }, Duration::ZERO);
         self.done().await.map(|_| ())
     }
 

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::future::Future;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -36,6 +37,12 @@ pub trait KeyStore: Send + 'static {
         after: Option<Vec<u8>>,
         most: usize,
     ) -> impl Future<Output = Result<Vec<Vec<u8>>, StoreError>> + Send;
+
+    /// The protocol has made a step with these events, and worked on it for so long: for whoever measures that. Its commit
+    /// follows.
+    fn made(&mut self, events: &[Event], took: Duration) {
+        let _ = (events, took);
+    }
 
     /// Makes `changes` durable, and with them whatever `events` mean to the owner, in one transaction: all or nothing.
     /// Returns when it is durable, not before: frames leave next.
