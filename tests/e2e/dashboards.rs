@@ -7,13 +7,16 @@ use anyhow::{Result, ensure};
 use serde_json::json;
 use tests::cluster::Cluster;
 use tests::dashboards;
+use tests::prometheus::{Prometheus, Rules};
 use tests::receiver::Receiver;
-use tests::scraper::{Scraper, WINDOW};
+
 use tests::simulated::Contacts;
 use tests::wait::eventually;
 
 /// Scrapes, and gauges that are looked at now and then.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Of rates, with a reading each second.
+const WINDOW: &str = "10s";
 const PHONE: &str = "5511900000095";
 
 /// The title and the query of each question of each panel, with everything chosen.
@@ -73,14 +76,9 @@ async fn do_a_little(cluster: &Cluster) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_panel_has_an_answer() -> Result<()> {
-    let mut cluster = Cluster::start(1).await?;
-    let (session, webhook) = (cluster.worker(0)?.admin(), cluster.webhook()?.admin());
-    let targets: [(&str, &[SocketAddr]); 3] = [
-        ("fanfare-api", &[cluster.api_address()]),
-        ("fanfare-session", &[session]),
-        ("fanfare-webhook", &[webhook]),
-    ];
-    let prometheus = Scraper::start(&targets, &[]).await?;
+    let cluster = Cluster::start(1).await?;
+    let prometheus = Prometheus::start(Rules::Real).await?;
+    prometheus.scrape(&cluster.targets())?;
     do_a_little(&cluster).await?;
     let mut open = questions();
     let asked = open.len();
@@ -104,7 +102,7 @@ async fn each_panel_has_an_answer() -> Result<()> {
 }
 
 /// That there is an answer says little: these must be the right ones.
-async fn what_happened_is_seen(prometheus: &Scraper) -> Result<()> {
+async fn what_happened_is_seen(prometheus: &Prometheus) -> Result<()> {
     for (query, least) in [
         ("sum(fanfare_messages_sent_total)", 5.0),
         ("sum(fanfare_messages_failed_total{status=\"404\"})", 1.0),
@@ -114,11 +112,7 @@ async fn what_happened_is_seen(prometheus: &Scraper) -> Result<()> {
     ] {
         eventually(PATIENCE, query, async || {
             let answer = prometheus.query(query).await?;
-            let value = answer
-                .first()
-                .and_then(|one| one["value"][1].as_str())
-                .and_then(|text| text.parse::<f64>().ok());
-            Ok(value.is_some_and(|value| value >= least))
+            Ok(answer.first().is_some_and(|one| one.value >= least))
         })
         .await?;
     }

@@ -15,7 +15,6 @@ pub mod operator;
 pub mod process;
 pub mod prometheus;
 pub mod receiver;
-pub mod scraper;
 pub mod service;
 pub mod simulated;
 pub mod wait;

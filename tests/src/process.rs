@@ -241,12 +241,6 @@ impl Process {
         Ok(Duration::from_millis((user + system) * TICK_MS))
     }
 
-    /// Where its metrics and its health are read.
-    #[must_use]
-    pub const fn admin(&self) -> SocketAddr {
-        self.admin
-    }
-
     /// The last lines of its log, for a failure's message.
     #[must_use]
     pub fn log_tail(&self) -> String {

@@ -1,9 +1,11 @@
 //! deploy/grafana against its generator, and each panel against what a reader at night needs of it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
 use serde_json::Value;
+use shared::metrics::{Kind, all};
 use tests::dashboards;
 
 use crate::root;
@@ -116,4 +118,73 @@ fn panels_stand_beside_each_other_and_not_upon() {
             }
         }
     }
+}
+
+/// All that the panels ask.
+fn expressions() -> Vec<String> {
+    let targets = panels()
+        .into_iter()
+        .flat_map(|(_, panel)| panel["targets"].as_array().cloned().unwrap_or_default());
+    targets
+        .filter_map(|target| Some(target["expr"].as_str()?.to_owned()))
+        .collect()
+}
+
+/// The names of our series in them: `fanfare_…`, and not the values of labels (`fanfare-api`).
+fn named() -> BTreeSet<String> {
+    let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    let words = expressions();
+    let words = words
+        .iter()
+        .flat_map(|expression| expression.split(|letter| !is_part(letter)));
+    words
+        .filter(|word| word.starts_with("fanfare_"))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn each_metric_is_on_a_dashboard_and_no_other_is_asked_for() {
+    let mut named = named();
+    let mut missing = Vec::new();
+    for metric in all().map(|metric| metric.declared()) {
+        let suffixes: &[&str] = if metric.kind == Kind::Histogram {
+            &["_bucket", "_count", "_sum"]
+        } else {
+            &[""]
+        };
+        let shown = suffixes
+            .iter()
+            .filter(|suffix| named.remove(&format!("{}{suffix}", metric.name)))
+            .count();
+        if shown == 0 {
+            missing.push(metric.name);
+        }
+    }
+    assert!(missing.is_empty(), "on no dashboard: {missing:?}");
+    assert!(named.is_empty(), "asked for, and in no list: {named:?}");
+}
+
+#[test]
+fn links_lead_to_the_section_of_an_alert_and_each_alert_is_linked() {
+    let runbook = fs::read_to_string(root().join("docs/RUNBOOK.md")).expect("docs/RUNBOOK.md");
+    let sections: BTreeSet<_> = runbook
+        .lines()
+        .filter_map(|line| line.strip_prefix("### Fanfare"))
+        .map(str::to_lowercase)
+        .collect();
+    let start = format!("{}#fanfare", dashboards::RUNBOOK);
+    let panels = panels();
+    let linked: BTreeSet<_> = panels
+        .iter()
+        .filter_map(|(_, panel)| {
+            Some(
+                panel["links"][0]["url"]
+                    .as_str()?
+                    .strip_prefix(&start)?
+                    .to_owned(),
+            )
+        })
+        .collect();
+    assert_eq!(linked, sections);
 }

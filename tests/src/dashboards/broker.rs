@@ -93,8 +93,8 @@ fn database() -> [Panel; 8] {
             .alert("FanfareDatabaseAway"),
         Panel::lines("Writes that were not committed", Unit::PerSecond("writes"))
             .ask(rate_by("reason", "fanfare_commit_failures_total{D}", Role::Session), "{{reason}}")
-            .about("`fenced`: another worker has the shard, so this one may not write any more. `unavailable`: the database is away.")
-            .alert("FanfareDatabaseAway"),
+            .about("`fenced`: another worker has the shard, so this one may not write any more. `unavailable`: the database is away, or its disk is full.")
+            .alert("FanfareDiskFilling"),
         Panel::lines("Writes in one group commit", Unit::Count("writes"))
             .ask(quantile(50, "fanfare_commit_batch_writes{D}"), "half of them")
             .ask(quantile(95, "fanfare_commit_batch_writes{D}"), "95 of 100")
@@ -125,7 +125,7 @@ fn processes() -> [Panel; 4] {
                 "{{job}} {{instance}}",
             )
             .about("Of what the process may have open (ulimit -n). A session is one socket.")
-            .alert("FanfareDiskFilling"),
+            .alert("FanfareMetricsGone"),
         Panel::lines("Running for", Unit::Seconds)
             .ask(
                 r#"time() - process_start_time_seconds{D,job=~"fanfare-.+"}"#,

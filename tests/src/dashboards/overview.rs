@@ -123,7 +123,7 @@ fn done() -> [Panel; 4] {
     ]
 }
 
-fn stands_on() -> [Panel; 4] {
+fn stands_on() -> [Panel; 5] {
     [
         Panel::lines("Broker connected", Unit::IsSo)
             .ask("min by (job, link) (fanfare_broker_connected{D})", "{{job}} {{link}}")
@@ -134,11 +134,15 @@ fn stands_on() -> [Panel; 4] {
             .ask(quantile(99, "fanfare_transaction_seconds{D}"), "99 of 100")
             .about("Everything is written before it is done, so this is what all else waits for. A gap: there were none.")
             .alert("FanfareDatabaseAway"),
-        Panel::lines("Memory of each process", Unit::Bytes)
+        Panel::lines("Memory of each process", Unit::Bytes).wide(8)
             .ask(r#"process_resident_memory_bytes{D,job=~"fanfare-.+"}"#, "{{job}} {{instance}}")
             .about("A line that ends is a process that ended; one that begins has been started.")
             .alert("FanfareMetricsGone"),
-        Panel::lines("Processor of each process", Unit::Count("cores"))
+        Panel::lines("What runs", Unit::Count("processes")).wide(8)
+            .ask("count by (role, version) (fanfare_build_info{D})", "{{role}} {{version}}")
+            .about("Two versions at once: an upgrade that is on its way, or was left half done.")
+            .alert("FanfareMetricsGone"),
+        Panel::lines("Processor of each process", Unit::Count("cores")).wide(8)
             .ask(r#"rate(process_cpu_seconds_total{D,job=~"fanfare-.+"}[$__rate_interval])"#, "{{job}} {{instance}}")
             .about("A process uses several cores; one that stays at what the machine has is what the others wait for.")
             .alert("FanfareMetricsGone"),

@@ -83,6 +83,7 @@ fn attempts() -> [Panel; 6] {
             .paint(OUTCOMES),
         Panel::lines("Events taken from the broker", Unit::PerSecond("events"))
             .ask(rate("fanfare_webhook_events_total{D}"), "taken")
+            .ask(rate("fanfare_webhook_events_dead_total{D}"), "set apart: can't be read")
             .about("Each goes to every endpoint that wants it.")
             .alert("FanfareEventsLag"),
         Panel::lines("Deliveries that wait", Unit::Count("deliveries"))
