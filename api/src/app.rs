@@ -9,11 +9,11 @@ use rand::RngExt;
 use shared::broker::{Broker, CallError, Outgoing, PublishError, Publisher, Rpc};
 use shared::clock::Clock;
 use shared::content::{Content, Media, Source};
-use shared::metrics::labels::Published;
-use shared::metrics::list;
 use shared::egress::Reach;
 use shared::id::{JobId, QueueId, SessionId, ShardId, StanzaId, Token, WebhookId};
 use shared::job::{Answer, Delay, Job, Reading, SendJob, SendLimits};
+use shared::metrics::labels::Published;
+use shared::metrics::list;
 use shared::random::Randomness;
 use shared::store::Store;
 use shared::store::media;
@@ -121,7 +121,9 @@ impl App {
         self.broker_takes_messages()?;
         let message = Outgoing::job(self.broker.topology(), token, id, job);
         let published = self.lane(token).publish(message).await;
-        list::JOBS_PUBLISHED.of(came_to(published.as_ref().err())).increment(1);
+        list::JOBS_PUBLISHED
+            .of(came_to(published.as_ref().err()))
+            .increment(1);
         published.map_err(jobs::not_published)
     }
 
@@ -299,4 +301,3 @@ fn came_to(error: Option<&PublishError>) -> Published {
         Some(PublishError::Unavailable(_) | PublishError::Unconfirmed) => Published::Failed,
     }
 }
-

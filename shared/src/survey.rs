@@ -57,7 +57,10 @@ impl Surveyor {
     async fn look(&self) -> Look {
         let mut look = Look::default();
         if let Err(error) = self.look_at_database(&mut look).await {
-            tracing::debug!(%error, "not all that waits in the database can be counted");
+            // That it is away, others say already.
+            if !matches!(error, StoreError::Unavailable(_)) {
+                tracing::error!(%error, "what waits in the database can't be counted");
+            }
         }
         self.look_at_broker(&mut look).await;
         look
@@ -71,7 +74,9 @@ impl Surveyor {
         look.set(&list::SHARDS_UNOWNED, (), coverage.unowned as f64);
         look.set(&list::SESSION_WORKERS, (), coverage.workers as f64);
         let (events, oldest) = outbox::backlog(&self.store).await?;
-        let age = oldest.map_or(0.0, |oldest| (self.clock.wall() - oldest).as_seconds_f64().max(0.0));
+        let age = oldest.map_or(0.0, |oldest| {
+            (self.clock.wall() - oldest).as_seconds_f64().max(0.0)
+        });
         look.set(&list::OUTBOX_EVENTS, (), events as f64);
         look.set(&list::OUTBOX_AGE, (), age);
         for (reason, recipients) in survey::recipients_waiting(&self.store).await? {

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 use shared::testing::service_url;
 use tests::cluster::Cluster;
-use tests::events;
+use tests::events::JobPublisher;
 use tests::line::Line;
 use tests::prometheus::{self, Prometheus, Rules};
 use tests::simulated::Contacts;
@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use whatsapp::version::ClientVersion;
 
 /// A look over the deployment, a scrape and an evaluation, on a slow machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(90);
 /// More than five, so that their closes at once are many.
 const SESSIONS: u32 = 8;
 const CONTACTS: Contacts<'static> = Contacts::quiet("1555990", 20);
@@ -97,7 +97,10 @@ impl Stage {
 async fn alerts_fire_with_their_cause_and_end_with_it() -> Result<()> {
     let mut stage = Stage::set().await?;
     rules_have_data(&stage).await?;
-    ensure!(stage.prometheus.firing().await?.is_empty(), "all is well, and somebody is called");
+    ensure!(
+        stage.prometheus.firing().await?.is_empty(),
+        "all is well, and somebody is called"
+    );
     closes_dead_ends_and_restrictions(&mut stage).await?;
     a_worker_dies(&mut stage).await?;
     the_broker_is_away(&mut stage).await?;
@@ -108,7 +111,6 @@ async fn alerts_fire_with_their_cause_and_end_with_it() -> Result<()> {
         println!("| {alert} | {scene} | {fired:.1} s | {ended:.1} s |");
     }
     let seen: BTreeSet<&str> = stage.table.iter().map(|(alert, ..)| alert.as_str()).collect();
-    let all = alert_names()?;
     let left: Vec<&String> = all.iter().filter(|name| !seen.contains(name.as_str())).collect();
     ensure!(left == NOT_PLAYED, "without a scene: {left:?}");
     Ok(())
@@ -121,7 +123,10 @@ const NOT_PLAYED: [&str; 2] = ["FanfareDiskFilling", "FanfareLeaseFlaps"];
 /// Somebody is sent to and asks; then every recording rule has data, and every expression is evaluated.
 async fn rules_have_data(stage: &Stage) -> Result<()> {
     let (cluster, prometheus) = (&stage.cluster, &stage.prometheus);
-    cluster.operator.broadcast("alerts-0", &CONTACTS.numbers(), "hello", 0.0..=0.0).await?;
+    cluster
+        .operator
+        .broadcast("alerts-0", &CONTACTS.numbers(), "hello", 0.0..=0.0)
+        .await?;
     eventually(PATIENCE, "every recording rule has data", async || {
         let rules = prometheus.rules().await?;
         ensure!(!rules.is_empty(), "no rules");
@@ -154,16 +159,28 @@ async fn closes_dead_ends_and_restrictions(stage: &mut Stage) -> Result<()> {
     let (status, hook) = cluster.operator.post("/v1/webhooks", hook).await?;
     ensure!(status.is_success(), "{hook}");
     let restrict = "/phones/5511900099100/restrict";
-    cluster.control.post(restrict, json!({ "seconds": 3_600 })).await?;
+    cluster
+        .control
+        .post(restrict, json!({ "seconds": 3_600 }))
+        .await?;
     let (url, prefix) = cluster.broker();
-    events::publish(url, prefix, "alerts-1", b"no job").await?;
-    cluster.control.fault(json!({ "kind": "cut", "on": "now" })).await?;
+    let publisher = JobPublisher::connect(url, prefix).await?;
+    publisher
+        .publish("alerts-1", "no kind", "alerts-1", b"no job")
+        .await?;
+    cluster
+        .control
+        .fault(json!({ "kind": "cut", "on": "now" }))
+        .await?;
     let fired = stage.fire(&alerts).await?;
 
     let id = hook["id"].as_str().context("the webhook's id")?;
     cluster.operator.delete(&format!("/v1/webhooks/{id}")).await?;
     cluster.control.delete(restrict).await?;
-    events::purge(url, &format!("{prefix}.jobs.dead")).await?;
+    ensure!(
+        publisher.take(&format!("{prefix}.jobs.dead")).await?.is_some(),
+        "the letter is there"
+    );
     let ended = stage.end(&alerts).await?;
     stage.note("cut, 463, a dead endpoint, no job", &alerts, &fired, &ended);
     Ok(())
@@ -171,9 +188,15 @@ async fn closes_dead_ends_and_restrictions(stage: &mut Stage) -> Result<()> {
 
 /// The only session worker is killed in the middle of a broadcast.
 async fn a_worker_dies(stage: &mut Stage) -> Result<()> {
-    let alerts = ["FanfareMetricsGone", "FanfareShardsUnowned", "FanfareNothingSends"];
+    let alerts = [
+        "FanfareMetricsGone",
+        "FanfareShardsUnowned",
+        "FanfareNothingSends",
+    ];
     let operator = &stage.cluster.operator;
-    operator.broadcast("alerts-1", &CONTACTS.numbers(), "hello", 5.0..=5.0).await?;
+    operator
+        .broadcast("alerts-1", &CONTACTS.numbers(), "hello", 5.0..=5.0)
+        .await?;
     stage.cluster.kill_worker(0)?;
     let fired = stage.fire(&alerts).await?;
     stage.cluster.restart_worker(0).await?;
@@ -187,7 +210,11 @@ async fn a_worker_dies(stage: &mut Stage) -> Result<()> {
 async fn the_broker_is_away(stage: &mut Stage) -> Result<()> {
     let alerts = ["FanfareBrokerAway", "FanfareEventsLag"];
     stage.broker.cut();
-    stage.cluster.control.fault(json!({ "kind": "cut", "on": "now" })).await?;
+    stage
+        .cluster
+        .control
+        .fault(json!({ "kind": "cut", "on": "now" }))
+        .await?;
     let fired = stage.fire(&alerts).await?;
     stage.broker.mend();
     let ended = stage.end(&alerts).await?;
@@ -213,7 +240,9 @@ async fn the_version_is_refused(stage: &mut Stage) -> Result<()> {
     control.version(json!({ "min": newer })).await?;
     control.fault(json!({ "kind": "cut", "on": "now" })).await?;
     let fired = stage.fire(&alerts).await?;
-    control.version(json!({ "published": newer })).await?;
+    control
+        .version(json!({ "published": newer, "page": "script" }))
+        .await?;
     let ended = stage.end(&alerts).await?;
     stage.note("the version is refused", &alerts, &fired, &ended);
     Ok(())
@@ -239,18 +268,26 @@ fn promtool_takes_the_files_and_the_times_are_right() -> Result<()> {
 fn each_alert_has_its_page_and_its_times() -> Result<()> {
     let runbook = fs::read_to_string(prometheus::source("../../docs/RUNBOOK.md"))?;
     let times = fs::read_to_string(prometheus::source("tests/alerts.yml"))?;
-    let (_, section) = runbook.split_once("\n## Alerts\n").context("the section Alerts")?;
+    let (_, section) = runbook
+        .split_once("\n## Alerts\n")
+        .context("the section Alerts")?;
     let section = section.split("\n## ").next().unwrap_or_default();
     let headings: BTreeSet<String> = section
         .lines()
         .filter_map(|line| Some(line.strip_prefix("### ")?.to_owned()))
         .collect();
-    ensure!(headings == alert_names()?, "the headings of the runbook: {headings:?}");
+    ensure!(
+        headings == alert_names()?,
+        "the headings of the runbook: {headings:?}"
+    );
     let alerts = fs::read_to_string(prometheus::source("alerts.yml"))?;
     for name in &headings {
         let link = format!("runbook_url: docs/RUNBOOK.md#{}\n", name.to_lowercase());
         ensure!(alerts.contains(&link), "{name} has no link {link}");
-        ensure!(times.contains(&format!("alertname=\"{name}\"")), "{name} has no times");
+        ensure!(
+            times.contains(&format!("alertname=\"{name}\"")),
+            "{name} has no times"
+        );
     }
     for needed in ["for:", "severity:", "summary:", "description:", "runbook_url:"] {
         let times = alerts.matches(needed).count();
@@ -262,6 +299,8 @@ fn each_alert_has_its_page_and_its_times() -> Result<()> {
 
 fn alert_names() -> Result<BTreeSet<String>> {
     let alerts = fs::read_to_string(prometheus::source("alerts.yml"))?;
-    let names = alerts.lines().filter_map(|line| line.trim().strip_prefix("- alert: "));
+    let names = alerts
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- alert: "));
     Ok(names.map(str::to_owned).collect())
 }

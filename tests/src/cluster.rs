@@ -12,8 +12,8 @@ use shared::testing::{TEST_KEY, TestBroker, TestDatabase};
 
 use crate::events::Listener;
 use crate::operator::Operator;
-use crate::prometheus::Target;
 use crate::process::{Process, Signal, binary, free_address};
+use crate::prometheus::Target;
 use crate::simulated::Control;
 
 /// The API key of test clusters.
@@ -92,11 +92,7 @@ impl Cluster {
     ///
     /// # Errors
     /// As [`Cluster::start`].
-    pub async fn start_over_with(
-        amqp_url: &str,
-        database_url: &str,
-        extra: &[(&str, &str)],
-    ) -> Result<Self> {
+    pub async fn start_over_with(amqp_url: &str, database_url: &str, extra: &[(&str, &str)]) -> Result<Self> {
         let database = TestDatabase::new().await;
         let database_url = database.at(database_url);
         let mut settings = vec![("AMQP_URL", amqp_url), ("DATABASE_URL", database_url.as_str())];

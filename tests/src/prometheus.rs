@@ -61,18 +61,26 @@ impl Prometheus {
     /// # Errors
     /// When it is not installed, or does not get ready.
     pub async fn start(rules: Rules) -> Result<Self> {
-        let folder = std::env::temp_dir().join(format!("fanfare-prometheus-{}", uuid::Uuid::new_v4().simple()));
+        let folder =
+            std::env::temp_dir().join(format!("fanfare-prometheus-{}", uuid::Uuid::new_v4().simple()));
         fs::create_dir_all(folder.join("targets"))?;
         for file in ["rules.yml", "alerts.yml"] {
             let text = fs::read_to_string(source(file))?;
-            let text = if rules == Rules::Short { shortened(&text) } else { text };
+            let text = if rules == Rules::Short {
+                shortened(&text)
+            } else {
+                text
+            };
             fs::write(folder.join(file), text)?;
         }
         fs::write(folder.join("prometheus.yml"), CONFIG)?;
         let address = free_address()?;
         let log = fs::File::create(folder.join("prometheus.log"))?;
         let child = Command::new(program("prometheus")?)
-            .arg(format!("--config.file={}", folder.join("prometheus.yml").display()))
+            .arg(format!(
+                "--config.file={}",
+                folder.join("prometheus.yml").display()
+            ))
             .arg(format!("--storage.tsdb.path={}", folder.join("data").display()))
             .arg(format!("--web.listen-address={address}"))
             .stdin(Stdio::null())
@@ -111,10 +119,16 @@ impl Prometheus {
     pub fn scrape(&self, targets: &[Target]) -> Result<()> {
         let mut list = String::new();
         for Target { job, address } in targets {
-            writeln!(list, "- labels: {{ job: {job}, deployment: {DEPLOYMENT} }}\n  targets: [\"{address}\"]")?;
+            writeln!(
+                list,
+                "- labels: {{ job: {job}, deployment: {DEPLOYMENT} }}\n  targets: [\"{address}\"]"
+            )?;
         }
         // Whole or not at all: it is read when it changes.
-        let (new, file) = (self.folder.join("targets/new"), self.folder.join("targets/fanfare.yml"));
+        let (new, file) = (
+            self.folder.join("targets/new"),
+            self.folder.join("targets/fanfare.yml"),
+        );
         fs::write(&new, list)?;
         Ok(fs::rename(new, file)?)
     }
@@ -128,7 +142,10 @@ impl Prometheus {
         let result = answer["result"].clone();
         if answer["resultType"] == "scalar" {
             let labels = BTreeMap::new();
-            return Ok(vec![Sample { labels, value: number(&result[1])? }]);
+            return Ok(vec![Sample {
+                labels,
+                value: number(&result[1])?,
+            }]);
         }
         let samples = result.as_array().context("a vector")?.iter();
         samples
@@ -195,13 +212,17 @@ pub fn program(name: &str) -> Result<PathBuf> {
     let found = std::env::split_paths(&folders)
         .map(|folder| folder.join(name))
         .find(|path| path.is_file());
-    found.with_context(|| format!("{name} is not installed: Debian package prometheus (deploy/test.sh installs it)"))
+    found.with_context(|| {
+        format!("{name} is not installed: Debian package prometheus (deploy/test.sh installs it)")
+    })
 }
 
 /// A file of `deploy/prometheus`.
 #[must_use]
 pub fn source(file: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/prometheus").join(file)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../deploy/prometheus")
+        .join(file)
 }
 
 fn number(value: &Value) -> Result<f64> {

@@ -3,9 +3,9 @@
 //! One task, one transaction in flight; what arrives meanwhile makes the next batch. Writes are committed in the order
 //! they were handed over. Owns who is told of what; what a batch is, is the store's.
 
+use shared::clock::Clock;
 use shared::metrics::labels::CommitFailure;
 use shared::metrics::list;
-use shared::clock::Clock;
 use shared::store::commit::{BATCH_MAX, CommitError, GroupCommit, SealedWrite, Write, WriteSealer};
 use shared::store::{Store, StoreError};
 use tokio::sync::{mpsc, oneshot};

@@ -7,10 +7,10 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use shared::metrics::list;
 use shared::broker::{Broker, Outgoing, Publisher};
 use shared::clock::Clock;
 use shared::job::{Job, Misfire};
+use shared::metrics::list;
 use shared::store::schedules::{self, Fired, ScheduleRecord};
 use shared::store::{Store, StoreError};
 use time::OffsetDateTime;

@@ -7,9 +7,9 @@ use std::time::Duration;
 use lru::LruCache;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use shared::metrics::list;
 use shared::broker::{Broker, BrokerError};
 use shared::id::EventId;
+use shared::metrics::list;
 use socketioxide::SocketIo;
 
 use super::client::{Client, Packet};

@@ -158,8 +158,8 @@ impl Supervisor {
     }
 
     async fn connect(&self) -> Result<Connection, BrokerError> {
-        let properties =
-            ConnectionProperties::default().with_connection_name(format!("fanfare {}", self.link.as_str()).into());
+        let properties = ConnectionProperties::default()
+            .with_connection_name(format!("fanfare {}", self.link.as_str()).into());
         let connect = Connection::connect_uri(self.uri.clone(), properties);
         let connection = tokio::time::timeout(REQUEST_TIMEOUT, connect)
             .await

@@ -211,7 +211,11 @@ impl Publisher {
         (confirms, None)
     }
 
-    async fn enqueue(&self, mut message: Outgoing, batch: Option<Arc<Batch>>) -> Result<Confirm, PublishError> {
+    async fn enqueue(
+        &self,
+        mut message: Outgoing,
+        batch: Option<Arc<Batch>>,
+    ) -> Result<Confirm, PublishError> {
         if message.published == Published::Now {
             message.published = Published::At(unix_millis(self.clock.wall()));
         }

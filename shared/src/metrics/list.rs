@@ -3,10 +3,10 @@
 //! The words of a metric are its doc comment: they stand here, in `docs/METRICS.md` and in what a process shows.
 
 use super::labels::{
-    Answered, AnyJob, AnyReason, AttemptNumber, AttemptOutcome, Closing, Collection, CommitFailure, ConnectionUse, DeadLetterQueue,
-    DeviceRefusal, DisabledFor, FailureStatus, JobOutcome, LeaseEnd, Link, Method, Misbehaviour, PageReading, Published,
-    PutBack, RelayFailure, Role, Route, SessionState, Shard, SocketDrop, Standing, StartedAgain, StatusClass, Transaction,
-    TransactionEnd, Version,
+    Answered, AnyJob, AnyReason, AttemptNumber, AttemptOutcome, Closing, Collection, CommitFailure,
+    ConnectionUse, DeadLetterQueue, DeviceRefusal, DisabledFor, FailureStatus, JobOutcome, LeaseEnd, Link,
+    Method, Misbehaviour, PageReading, Published, PutBack, RelayFailure, Role, Route, SessionState, Shard,
+    SocketDrop, Standing, StartedAgain, StatusClass, Transaction, TransactionEnd, Version,
 };
 use super::metric::Shown::{By, Once};
 use super::metric::{Buckets, Counter, Declared, Declares, Gauge, Histogram, Kind, Shown};

@@ -129,9 +129,9 @@ impl Counts for Spread {
 /// A metric with its labels.
 pub struct Metric<C: Counts, L> {
     declared: Declared,
-    /// All series of a process that shows the metric, by the place of their labels; none before it is installed, and
-    /// where the labels are not closed.
-    kept: OnceLock<Box<[C::Handle]>>,
+    /// The series of a process that shows the metric, by the place of their labels, each once it is registered; none
+    /// before the recorder is installed, and where the labels are not closed.
+    kept: OnceLock<Box<[OnceLock<C::Handle>]>>,
     labels: PhantomData<fn(L)>,
 }
 
@@ -160,10 +160,11 @@ impl<C: Counts, L: Labels> Metric<C, L> {
 
     /// The series of these labels.
     pub fn of(&'static self, labels: L) -> Series<C::Handle> {
+        let register = || C::register(&Key::from_parts(self.declared.name, labels.pairs()));
         let kept = self.kept.get().zip(labels.place());
         match kept.and_then(|(kept, place)| kept.get(place)) {
-            Some(handle) => Series::Kept(handle),
-            None => Series::Made(C::register(&Key::from_parts(self.declared.name, labels.pairs()))),
+            Some(series) => Series::Kept(series.get_or_init(register)),
+            None => Series::Made(register()),
         }
     }
 }
@@ -222,7 +223,8 @@ pub trait Declares: Sync {
     /// Its labels.
     fn labels(&self) -> Vec<Described>;
 
-    /// Registers all its series at the recorder of the process, if its labels are closed, and keeps them at hand.
+    /// Keeps its series at hand, if its labels are closed. Those of counters and gauges are registered, so that they are
+    /// there before they first count; a histogram has many lines, and one with labels waits until it has something to say.
     fn keep(&'static self);
 }
 
@@ -236,9 +238,17 @@ impl<C: Counts, L: Labels> Declares for Metric<C, L> {
     }
 
     fn keep(&'static self) {
-        if let Some(rows) = every(&L::described()) {
-            let register = |labels| C::register(&Key::from_parts(self.declared.name, labels));
-            self.kept.get_or_init(|| rows.into_iter().map(register).collect());
+        let Some(rows) = every(&L::described()) else {
+            return;
+        };
+        let kept = self
+            .kept
+            .get_or_init(|| rows.iter().map(|_| OnceLock::new()).collect());
+        if self.declared.kind == Kind::Histogram && rows.len() > 1 {
+            return;
+        }
+        for (series, labels) in kept.iter().zip(rows) {
+            series.get_or_init(|| C::register(&Key::from_parts(self.declared.name, labels)));
         }
     }
 }

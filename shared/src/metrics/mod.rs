@@ -26,7 +26,9 @@ pub type Any = &'static dyn Declares;
 
 /// All metrics, in the order of the document.
 pub fn all() -> impl Iterator<Item = Any> {
-    list::FAMILIES.iter().flat_map(|family| family.metrics.iter().copied())
+    list::FAMILIES
+        .iter()
+        .flat_map(|family| family.metrics.iter().copied())
 }
 
 /// Describes what a process of this role shows at its recorder, and registers all series whose labels are closed.

@@ -38,11 +38,7 @@ fn each_is_named_by_the_rules_and_once() {
             "{name}: only a gauge can be of the deployment"
         );
         let labels: BTreeSet<_> = metric.labels().iter().map(|label| label.name).collect();
-        assert_eq!(
-            labels.len(),
-            metric.labels().len(),
-            "{name} has a label twice"
-        );
+        assert_eq!(labels.len(), metric.labels().len(), "{name} has a label twice");
         if let Some(rows) = every(&metric.labels()) {
             assert!(rows.len() <= SERIES_MAX, "{name} has {} series", rows.len());
         }
@@ -86,8 +82,14 @@ fn what_a_look_found_is_shown_until_the_next_and_no_longer() {
     look.set(&list::OUTBOX_AGE, (), 1.5);
     once.show(look);
     let text = once.render();
-    assert_eq!(text.matches("# TYPE fanfare_shard_queue_messages gauge").count(), 1);
-    assert!(text.contains("\nfanfare_shard_queue_messages{shard=\"0\"} 3\n"), "{text}");
+    assert_eq!(
+        text.matches("# TYPE fanfare_shard_queue_messages gauge").count(),
+        1
+    );
+    assert!(
+        text.contains("\nfanfare_shard_queue_messages{shard=\"0\"} 3\n"),
+        "{text}"
+    );
     assert!(text.contains("\nfanfare_outbox_age_seconds 1.5\n"), "{text}");
     once.show(Look::default());
     assert_eq!(once.render(), "");
@@ -102,6 +104,9 @@ fn a_series_that_is_not_kept_is_looked_up() {
         list::SCHEDULES_FIRED.add(2);
     });
     let text = told.render();
-    assert!(text.contains("fanfare_broker_connected{link=\"publish\"} 1\n"), "{text}");
+    assert!(
+        text.contains("fanfare_broker_connected{link=\"publish\"} 1\n"),
+        "{text}"
+    );
     assert!(text.contains("fanfare_schedules_fired_total 2\n"), "{text}");
 }

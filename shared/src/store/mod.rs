@@ -51,10 +51,10 @@ pub use migrate::{Migration, SCHEMA_VERSION};
 pub use server::CONNECT_TIMEOUT;
 
 use self::server::Server;
-use crate::metrics::labels::{Transaction, TransactionEnd};
-use crate::metrics::list;
 use crate::clock::Clock;
 use crate::config;
+use crate::metrics::labels::{Transaction, TransactionEnd};
+use crate::metrics::list;
 use crate::seal::{SealError, Sealer};
 
 /// After this the server gives up a statement of ours (migrations excepted).

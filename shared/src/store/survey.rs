@@ -48,8 +48,8 @@ pub async fn give_back(store: &Store, owner: &str) -> Result<(), StoreError> {
 pub async fn coverage(store: &Store, shards: u16) -> Result<Coverage, StoreError> {
     let sql = "-- survey::coverage
         SELECT (SELECT count(*) FROM worker WHERE expires_at > clock_timestamp()),
-            $1 /* shards */ - (SELECT count(*) FROM shard_lease
-                WHERE shard < $1 AND owner IS NOT NULL AND expires_at > clock_timestamp())";
+            $1::bigint /* shards */ - (SELECT count(*) FROM shard_lease
+                WHERE shard < $1::bigint AND owner IS NOT NULL AND expires_at > clock_timestamp())";
     let row = store.query_one(sql, &[&i64::from(shards)]).await?;
     Ok(Coverage {
         workers: row.try_get(0)?,
@@ -113,13 +113,22 @@ mod tests {
         let store = database.store();
         assert!(take_turn(store, "one", LASTS).await.unwrap());
         assert!(!take_turn(store, "two", LASTS).await.unwrap());
-        assert!(take_turn(store, "one", LASTS).await.unwrap(), "it prolongs its own");
+        assert!(
+            take_turn(store, "one", LASTS).await.unwrap(),
+            "it prolongs its own"
+        );
         give_back(store, "two").await.unwrap();
-        assert!(!take_turn(store, "two", LASTS).await.unwrap(), "nobody gives back another's");
+        assert!(
+            !take_turn(store, "two", LASTS).await.unwrap(),
+            "nobody gives back another's"
+        );
         give_back(store, "one").await.unwrap();
         assert!(take_turn(store, "two", LASTS).await.unwrap());
         assert!(take_turn(store, "two", Duration::ZERO).await.unwrap());
-        assert!(take_turn(store, "one", LASTS).await.unwrap(), "a turn that is over is anybody's");
+        assert!(
+            take_turn(store, "one", LASTS).await.unwrap(),
+            "a turn that is over is anybody's"
+        );
     }
 
     #[tokio::test]

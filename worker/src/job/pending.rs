@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use shared::clock::unix_millis;
 use shared::broker::{Delivery, Publisher, ReplyTo};
+use shared::clock::unix_millis;
 use shared::event::JobRejected;
 use shared::id::{JobId, QueueId, SessionId, StanzaId, StanzaIds, Token};
 use shared::job::{Answer, FailureCode, Job, JobError, JobKind, Reading, Recipient, SendJob, SendLimits};
@@ -287,7 +287,8 @@ impl PendingJob {
             return;
         };
         if let Some(published) = delivery.published {
-            let waited = Duration::from_millis(u64::try_from(unix_millis(now) - published).unwrap_or_default());
+            let waited =
+                Duration::from_millis(u64::try_from(unix_millis(now) - published).unwrap_or_default());
             outcome::count_wait(delivery.kind.as_deref(), waited);
         }
     }

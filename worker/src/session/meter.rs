@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use shared::event::RestrictionKind;
 use shared::metrics::labels::{
-    Answered, Closing, Collection, DeviceRefusal, FailureStatus, Misbehaviour, PutBack, SessionState as StateLabel,
-    Standing as StandingLabel,
+    Answered, Closing, Collection, DeviceRefusal, FailureStatus, Misbehaviour, PutBack,
+    SessionState as StateLabel, Standing as StandingLabel,
 };
 use shared::metrics::{Gauge, Labels, list};
 use shared::store::sessions::SessionState;
@@ -163,7 +163,11 @@ impl Standing {
 
 impl Drop for Standing {
     fn drop(&mut self) {
-        step(&list::SESSIONS_WAITING, self.waiting.map(|(reason, _)| reason), None);
+        step(
+            &list::SESSIONS_WAITING,
+            self.waiting.map(|(reason, _)| reason),
+            None,
+        );
         step(&list::SESSIONS, self.state, None);
     }
 }
@@ -295,10 +299,19 @@ mod tests {
             standing.wait(Waiting::Idle, later(63));
         });
         let text = told.render();
-        assert!(text.contains("fanfare_pacer_wait_seconds_sum{reason=\"cap\"} 3\n"), "{text}");
-        assert!(text.contains("fanfare_pacer_wait_seconds_count{reason=\"cap\"} 1\n"), "{text}");
+        assert!(
+            text.contains("fanfare_pacer_wait_seconds_sum{reason=\"cap\"} 3\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("fanfare_pacer_wait_seconds_count{reason=\"cap\"} 1\n"),
+            "{text}"
+        );
         assert!(!text.contains("reason=\"idle\",le="), "{text}");
-        assert!(text.contains("fanfare_sessions_waiting{reason=\"idle\"} 0\n"), "{text}");
+        assert!(
+            text.contains("fanfare_sessions_waiting{reason=\"idle\"} 0\n"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -41,7 +41,13 @@ impl Numbers {
         }
     }
 
-    fn on_found(&mut self, cx: &Context, link: &Link, ticket: u64, result: Result<Vec<Registration>, QueryError>) {
+    fn on_found(
+        &mut self,
+        cx: &Context,
+        link: &Link,
+        ticket: u64,
+        result: Result<Vec<Registration>, QueryError>,
+    ) {
         if let Some(result) = self.several.on_found(link, ticket, result) {
             self.exists.on_answer(cx, ticket, result);
         }

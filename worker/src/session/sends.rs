@@ -9,9 +9,9 @@ pub(super) mod in_hand;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use shared::metrics::labels::{Answered, PutBack};
 use shared::event::MessageStatus;
 use shared::id::QueueId;
+use shared::metrics::labels::{Answered, PutBack};
 use shared::store::commit::RecipientChange;
 use time::OffsetDateTime;
 use tokio::time::Instant;

@@ -86,11 +86,6 @@ pub async fn run(
         }),
     };
     let unroutable = stray::run_unroutable(worker.clone(), life.soft().clone());
-    tokio::join!(
-        owner::run(worker, events, life),
-        unroutable,
-        keeping,
-        scheduler
-    );
+    tokio::join!(owner::run(worker, events, life), unroutable, keeping, scheduler);
     Ok(())
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use shared::metrics::labels::RelayFailure;
-use shared::metrics::list;
 use shared::broker::{Outgoing, PublishError, Publisher, Topology};
 use shared::clock::Clock;
+use shared::metrics::labels::RelayFailure;
+use shared::metrics::list;
 use shared::store::outbox::{self, BATCH_BYTES_MAX, BATCH_MAX, Stored};
 use shared::store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;

@@ -139,7 +139,9 @@ impl Supervisor {
                 (id, exit)
             }
             Err(error) => {
-                list::SESSIONS_STARTED_AGAIN.of(StartedAgain::Panicked).increment(1);
+                list::SESSIONS_STARTED_AGAIN
+                    .of(StartedAgain::Panicked)
+                    .increment(1);
                 tracing::error!(%error, "a session's actor panicked");
                 (error.id(), Exit::Lost("panic".to_owned()))
             }

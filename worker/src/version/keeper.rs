@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use rand::RngExt;
 use rand::rngs::StdRng;
+use shared::clock::Clock;
 use shared::metrics::labels::PageReading;
 use shared::metrics::list;
-use shared::clock::Clock;
 use shared::store::client_version::{self, Known, Release, Source, WebVersion};
 use shared::store::{Store, StoreError};
 use shared::telemetry::Health;

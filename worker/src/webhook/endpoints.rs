@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use shared::metrics::list;
 use shared::id::{Token, WebhookId};
+use shared::metrics::list;
 use shared::store::webhooks::{self, CustomHeader, Enabled, Version, WebhookRecord};
 use shared::store::{Store, StoreError};
 

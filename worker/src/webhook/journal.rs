@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rand::rngs::StdRng;
-use shared::metrics::list;
 use shared::id::{DeliveryId, WebhookId};
+use shared::metrics::list;
 use shared::store::Store;
 use shared::store::deliveries::at_once::{self, Taken};
 use time::OffsetDateTime;

@@ -103,10 +103,13 @@ impl<S: KeyStore> Pipeline<S> {
     /// Makes one event durable on its own, after what was begun before.
     pub(super) async fn tell(&mut self, event: Event) -> Result<(), StoreError> {
         let events = vec![event];
-        self.commit(Step {
-            events,
-            ..Step::default()
-        }, Duration::ZERO);
+        self.commit(
+            Step {
+                events,
+                ..Step::default()
+            },
+            Duration::ZERO,
+        );
         self.done().await.map(|_| ())
     }
 
