@@ -50,7 +50,7 @@ fn well() -> [Panel; 9] {
             .about("Messages that WhatsApp acknowledged. None while recipients wait is what the first alert watches.")
             .alert("FanfareNothingSends"),
         Panel::tile("Recipients that wait", Unit::Count(""))
-            .ask("sum(max by (deployment, reason) (fanfare_recipients_waiting{D}))", "")
+            .ask("sum(max by (deployment, reason) (fanfare_recipients_waiting{D})) or on() max(fanfare_shards{D}) * 0", "")
             .about("Why they do stands below.")
             .alert("FanfareNothingSends"),
         Panel::tile("Oldest event not told", Unit::Seconds)
