@@ -9,7 +9,6 @@ use tests::cluster::Cluster;
 use tests::dashboards;
 use tests::prometheus::{Prometheus, Rules};
 use tests::receiver::Receiver;
-
 use tests::simulated::Contacts;
 use tests::wait::eventually;
 
