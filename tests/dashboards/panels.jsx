@@ -65,11 +65,11 @@ function Panel({ panel, answers, range, step }) {
   const isEmpty = answers.every(({ result }) => result.length === 0);
   return <section style={{ ...place, background: theme.colors.background.primary, border: `1px solid ${theme.colors.border.weak}`, boxSizing: "border-box" }}>
     <h3 style={{ margin: 0, padding: "0 8px", fontSize: 14, fontWeight: 500, lineHeight: `${TITLE}px`, whiteSpace: "nowrap", overflow: "hidden" }}>{panel.title}</h3>
-    <div style={{ padding: "0 8px" }}>{isEmpty ? panel.fieldConfig.defaults.noValue : <Kind {...{ panel, answers, range, step }} {...inner} />}</div>
+    <div style={{ padding: "0 8px" }}>{isEmpty ? panel.fieldConfig.defaults.noValue ?? "No data" : <Kind {...{ panel, answers, range, step }} {...inner} />}</div>
   </section>;
 }
 
-const STYLE = "* { box-sizing: border-box } button { color: inherit; font: inherit; background: none; border: 0; padding: 0 }";
+const STYLE = "* { box-sizing: border-box } button { color: inherit; font: inherit; background: none; border: 0; padding: 0 } th:first-child { font-size: 0 }";
 
 window.show = ({ dashboard, answers, range, step }) => {
   const rows = Math.max(...dashboard.panels.map(({ gridPos: { y, h } }) => y + h));

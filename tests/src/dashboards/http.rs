@@ -10,7 +10,7 @@ const CLASSES: Paint = &[
     ("3xx", "blue"),
     ("4xx", "yellow"),
     ("5xx", "red"),
-    ("none", "text"),
+    ("nothing", "text"),
 ];
 const SERIES: &str = "fanfare_http_request_seconds{D}";
 

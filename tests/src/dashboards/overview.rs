@@ -2,7 +2,9 @@
 
 use super::Dashboard;
 use super::panel::{Panel, Unit};
-use super::query::{Role, in_an_hour, in_an_hour_by, once, once_by, or_none, quantile, rate, rate_by};
+use super::query::{
+    Role, in_an_hour, in_an_hour_by, once, or_none, quantile, rate, rate_by, recipients_waiting,
+};
 use super::sessions::STATES;
 use super::webhooks::OUTCOMES;
 
@@ -73,11 +75,11 @@ fn well() -> [Panel; 9] {
     ]
 }
 
-fn waits() -> [Panel; 4] {
+fn waits() -> [Panel; 6] {
     [
         Panel::areas("Recipients that wait, by reason", Unit::Count("recipients"))
-            .ask(or_none(&once_by("reason", "fanfare_recipients_waiting{D}"), "reason", Role::Session), "{{reason}}")
-            .about("`pace`: their turn comes by itself. Each reason stands in docs/VOCABULARY.md, with what ends it.")
+            .ask(recipients_waiting(), "{{reason}}")
+            .about("`their turn`: nothing holds them up but the gap between sends. Each other reason stands in docs/VOCABULARY.md, with what ends it.")
             .alert("FanfareNothingSends"),
         Panel::areas("Sessions by state", Unit::Count("sessions"))
             .ask(or_none("sum by (state) (fanfare_sessions{D})", "state", Role::Session), "{{state}}")
@@ -89,6 +91,16 @@ fn waits() -> [Panel; 4] {
             .ask(in_an_hour("fanfare_sessions_rate_limited_total{D}"), "too fast (429)")
             .about("WhatsApp keeps accounts from writing to new contacts, or slows them. Rising: send less, and to people who know you.")
             .alert("FanfareRestrictionsRising"),
+        Panel::lines("Webhook deliveries that wait", Unit::Count("deliveries"))
+            .ask(once("fanfare_webhook_pending{D}"), "wait for another attempt")
+            .ask(once("fanfare_webhook_dead{D}"), "given up")
+            .ask("sum(increase(fanfare_webhook_circuit_opened_total{D}[1h]))", "endpoints left alone, in the last hour")
+            .about("Rising steadily: an endpoint is away, is left alone between tries, and its deliveries gather. Others get theirs.")
+            .alert("FanfareWebhooksDying"),
+        Panel::lines("Processes that answer", Unit::Count("processes"))
+            .ask(r#"sum by (job) (up{D,job=~"fanfare-.+"})"#, "{{job}}")
+            .about("A step down: one ended, or can't be reached. A step up: one began.")
+            .alert("FanfareMetricsGone"),
         Panel::areas("Alerts over time", Unit::Count("alerts"))
             .ask(or_none(&format!("count by (alertname) ({FIRING})"), "alertname", Role::Session), "{{alertname}}")
             .about("When each began and ended.")

@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 use super::RUNBOOK;
 use super::query::here;
 
+/// Columns from which on there is room for names beside the lines.
+const WIDE: u32 = 12;
+
 /// What is on the axis of a panel. Each has a unit of Grafana's and, on an axis, words.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Unit {
@@ -32,6 +35,16 @@ impl Unit {
             Self::Bytes => "bytes",
             Self::Share => "percentunit",
             Self::IsSo => "none",
+        }
+    }
+
+    /// How far an axis goes at least: nothing at all should look like nothing.
+    const fn least(self) -> f64 {
+        match self {
+            Self::Count(_) | Self::IsSo => 1.0,
+            Self::PerSecond(_) => 0.1,
+            Self::Seconds => 0.01,
+            Self::Bytes | Self::Share => 0.0,
         }
     }
 
@@ -179,7 +192,7 @@ impl Panel {
             "links": self.alert.map(link).into_iter().collect::<Vec<_>>(),
             "targets": self.targets(is_tile),
             "fieldConfig": { "defaults": self.defaults(is_tile), "overrides": self.overrides() },
-            "options": if is_tile { self.tile_options() } else { series_options() },
+            "options": if is_tile { self.tile_options() } else { self.series_options() },
         })
     }
 
@@ -201,7 +214,6 @@ impl Panel {
             .collect();
         let mut defaults = json!({
             "unit": self.unit.code(),
-            "noValue": "no answer",
             "color": { "mode": if is_tile { "thresholds" } else { "palette-classic" } },
             "thresholds": { "mode": "absolute", "steps": steps },
         });
@@ -212,8 +224,12 @@ impl Panel {
         if matches!(self.unit, Unit::Share) {
             defaults["max"] = 1.into();
         }
+        if is_tile {
+            defaults["noValue"] = "no answer".into();
+        }
         if is_tile && matches!(self.unit, Unit::Count(_)) {
-            defaults["decimals"] = 0.into();
+            // 1,234 rather than 1.23 K.
+            defaults["unit"] = "locale".into();
         }
         defaults
     }
@@ -222,6 +238,7 @@ impl Panel {
         let is_stacked = self.kind == Kind::Areas;
         json!({
             "axisLabel": self.unit.label(),
+            "axisSoftMax": self.unit.least(),
             "lineWidth": 1,
             "fillOpacity": if is_stacked { 60 } else { 8 },
             "showPoints": "never",
@@ -240,6 +257,14 @@ impl Panel {
         self.paint.iter().map(painted).collect()
     }
 
+    fn series_options(&self) -> Value {
+        let placement = if self.width < WIDE { "bottom" } else { "right" };
+        json!({
+            "legend": { "displayMode": "table", "placement": placement, "calcs": ["lastNotNull", "max"], "showLegend": true },
+            "tooltip": { "mode": "multi", "sort": "desc" },
+        })
+    }
+
     fn tile_options(&self) -> Value {
         let text = if self.kind == Kind::Names { "name" } else { "auto" };
         json!({
@@ -251,13 +276,6 @@ impl Panel {
 
 fn link(alert: &str) -> Value {
     json!({ "title": format!("What to do: {alert}"), "url": format!("{RUNBOOK}#{}", alert.to_lowercase()), "targetBlank": true })
-}
-
-fn series_options() -> Value {
-    json!({
-        "legend": { "displayMode": "table", "placement": "right", "calcs": ["lastNotNull", "max"], "showLegend": true },
-        "tooltip": { "mode": "multi", "sort": "desc" },
-    })
 }
 
 /// The datasource that the reader chose.

@@ -2,7 +2,7 @@
 //!
 //! A query names its series with `{D}` or `{D,label="value"}`: of the deployment that the reader chose. A process shows its
 //! counters from its start, with 0, so a panel without an answer says that nobody was asked. Where only what happens is shown
-//! (`> 0`), the word `none` stands for nothing, as long as a process of the role is scraped: a zero that nobody counted
+//! (`> 0`), the word `nothing` stands there otherwise, as long as a process of the role is scraped: a zero that nobody counted
 //! would look well.
 
 /// The window of rates: Grafana makes it as wide as the scrapes and the picture want.
@@ -48,6 +48,16 @@ pub(super) fn once_by(label: &str, series: &str) -> String {
     format!("sum by ({label}) (max by (deployment, {label}) ({series}))")
 }
 
+/// Recipients by why they wait. Those whom nothing holds up (`none`) wait for their turn.
+pub(super) fn recipients_waiting() -> String {
+    let series = once_by("reason", "fanfare_recipients_waiting{D}");
+    or_none(
+        &format!(r#"label_replace({series}, "reason", "their turn", "reason", "none")"#),
+        "reason",
+        Role::Session,
+    )
+}
+
 /// How often something happens in a second; `series` is a counter with its `{D}`.
 pub(super) fn rate(series: &str) -> String {
     format!("sum(rate({series}[{WINDOW}]))")
@@ -76,10 +86,10 @@ pub(super) fn in_an_hour_by(label: &str, series: &str, role: Role) -> String {
     )
 }
 
-/// What is more than nothing, for each value of a label; or `none`.
+/// What is more than zero, for each value of a label; or `nothing`.
 pub(super) fn or_none(expression: &str, label: &str, role: Role) -> String {
     format!(
-        r#"{expression} > 0 or on() label_replace({}, "{label}", "none", "", "")"#,
+        r#"{expression} > 0 or on() label_replace({}, "{label}", "nothing", "", "")"#,
         role.zero()
     )
 }
@@ -101,19 +111,19 @@ pub(super) fn quantile(percent: u8, series: &str) -> String {
     )
 }
 
-/// As [`quantile`], for each value of a label.
+/// As [`quantile`], for each value of a label; nothing (NaN) is left out.
 pub(super) fn quantile_by(label: &str, percent: u8, series: &str) -> String {
     let share = f64::from(percent) / 100.0;
     format!(
-        "histogram_quantile({share}, sum by (le, {label}) (rate({}[{WINDOW}])))",
+        "histogram_quantile({share}, sum by (le, {label}) (rate({}[{WINDOW}]))) >= 0",
         part("_bucket", series)
     )
 }
 
-/// How long one takes on average, for each value of a label.
+/// How long one takes on average, for each value of a label; nothing (NaN) is left out.
 pub(super) fn mean_by(label: &str, series: &str) -> String {
     let of = |name: &str| format!("sum by ({label}) (rate({}[{WINDOW}]))", part(name, series));
-    format!("{} / {}", of("_sum"), of("_count"))
+    format!("{} / {} >= 0", of("_sum"), of("_count"))
 }
 
 /// A part of a histogram: the suffix stands before its labels.

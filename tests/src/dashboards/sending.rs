@@ -2,7 +2,9 @@
 
 use super::Dashboard;
 use super::panel::{Panel, Unit};
-use super::query::{Role, in_an_hour_by, mean_by, once_by, or_none, quantile, quantile_by, rate, rate_by};
+use super::query::{
+    Role, in_an_hour_by, mean_by, or_none, quantile, quantile_by, rate, rate_by, recipients_waiting,
+};
 
 pub(super) fn dashboard() -> Dashboard {
     Dashboard::new(
@@ -29,7 +31,7 @@ fn pace() -> [Panel; 6] {
             .about("A worker that ends hands its sessions to the others: their areas grow by what its own was.")
             .alert("FanfareShardsUnowned"),
         Panel::areas("Recipients that wait, by reason", Unit::Count("recipients"))
-            .ask(or_none(&once_by("reason", "fanfare_recipients_waiting{D}"), "reason", Role::Session), "{{reason}}")
+            .ask(recipients_waiting(), "{{reason}}")
             .about("Each reason stands in docs/VOCABULARY.md, with what ends it.")
             .alert("FanfareNothingSends"),
         Panel::areas("Queues that stand still, by reason", Unit::Count("queues"))
@@ -83,7 +85,7 @@ fn refusals() -> [Panel; 8] {
             .alert("FanfareDatabaseAway"),
         Panel::lines("Jobs, by kind", Unit::PerSecond("jobs"))
             .ask(rate_by("kind", "fanfare_jobs_total{D}", Role::Session), "{{kind}}")
-            .about("What was asked for. `none` is no job at all, or that there were none.")
+            .about("What was asked for. `none` is no job at all, or `nothing`: there were none.")
             .alert("FanfareDeadLetters"),
     ]
 }

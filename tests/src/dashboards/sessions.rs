@@ -12,7 +12,7 @@ pub(super) const STATES: Paint = &[
     ("closed", "orange"),
     ("logged-out", "red"),
     ("new", "purple"),
-    ("none", "text"),
+    ("nothing", "text"),
 ];
 
 pub(super) fn dashboard() -> Dashboard {

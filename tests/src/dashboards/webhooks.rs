@@ -9,7 +9,7 @@ pub(super) const OUTCOMES: Paint = &[
     ("delivered", "green"),
     ("failed", "red"),
     ("gone", "purple"),
-    ("none", "text"),
+    ("nothing", "text"),
 ];
 
 pub(super) fn dashboard() -> Dashboard {
