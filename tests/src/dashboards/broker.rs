@@ -1,6 +1,6 @@
 //! *Broker and database*: what all state goes through.
 
-use super::Dashboard;
+use super::dashboard::Dashboard;
 use super::panel::{Panel, Unit};
 use super::query::{Role, once, once_by, quantile, quantile_by, rate, rate_by};
 

@@ -1,6 +1,6 @@
 //! *HTTP*: what the API is asked, how long it takes, what it answers.
 
-use super::Dashboard;
+use super::dashboard::Dashboard;
 use super::panel::{Paint, Panel, Unit};
 use super::query::{Role, quantile, quantile_by, rate_by, share};
 

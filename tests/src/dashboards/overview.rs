@@ -1,6 +1,6 @@
 //! *Overview*: is it well; what waits, and why; what leaves and what is told.
 
-use super::Dashboard;
+use super::dashboard::Dashboard;
 use super::panel::{Panel, Unit};
 use super::query::{
     Role, in_an_hour, in_an_hour_by, once, or_none, quantile, rate, rate_by, recipients_waiting,

@@ -2,8 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::RUNBOOK;
 use super::query::here;
+
+/// What panels link to, with the name of an alert behind it.
+pub const RUNBOOK: &str = "https://github.com/fanfare-project/fanfare/blob/main/docs/RUNBOOK.md";
 
 /// Columns from which on there is room for names beside the lines.
 const WIDE: u32 = 12;
@@ -180,7 +182,7 @@ impl Panel {
     }
 
     /// The panel as Grafana reads it.
-    pub(super) fn json(&self, id: usize, (x, y): (u32, u32)) -> Value {
+    pub(super) fn json(&self, id: usize, x: u32, y: u32) -> Value {
         let is_tile = matches!(self.kind, Kind::Tile | Kind::Names);
         json!({
             "id": id,

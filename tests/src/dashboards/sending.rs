@@ -1,6 +1,6 @@
 //! *Sending*: how fast, what holds it up, what WhatsApp refuses.
 
-use super::Dashboard;
+use super::dashboard::Dashboard;
 use super::panel::{Panel, Unit};
 use super::query::{
     Role, in_an_hour_by, mean_by, or_none, quantile, quantile_by, rate, rate_by, recipients_waiting,

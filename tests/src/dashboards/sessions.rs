@@ -1,6 +1,6 @@
 //! *Sessions*: how they stand, how they log in, why they close, who holds them.
 
-use super::Dashboard;
+use super::dashboard::Dashboard;
 use super::panel::{Paint, Panel, Unit};
 use super::query::{Role, once, or_none, rate, rate_by};
 

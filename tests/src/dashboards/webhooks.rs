@@ -1,6 +1,6 @@
 //! *Webhooks*: what endpoints take, what waits for them, what was given up.
 
-use super::Dashboard;
+use super::dashboard::Dashboard;
 use super::panel::{Paint, Panel, Unit};
 use super::query::{Role, in_an_hour, in_an_hour_by, once, quantile, quantile_by, rate, rate_by, share};
 
