@@ -163,7 +163,8 @@ launch_watchers() {
     prometheus=$(free_port 127.0.0.1 9090)
     launch prometheus prometheus --config.file="$ROOT/.fanfare/prometheus.yml" --storage.tsdb.path="$ROOT/.fanfare/prometheus" \
         --storage.tsdb.retention.time=1d --web.listen-address="127.0.0.1:$prometheus"
-    await prometheus "http://127.0.0.1:$prometheus/-/ready"
+    # What watches is no reason not to start what is watched.
+    (await prometheus "http://127.0.0.1:$prometheus/-/ready") || return 0
     say "Prometheus: http://127.0.0.1:$prometheus"
     if ! command -v grafana >/dev/null; then
         say "dashboards: there is no Grafana here (https://grafana.com/grafana/download, or docker compose); deploy/grafana is for it"
@@ -171,7 +172,7 @@ launch_watchers() {
     fi
     grafana=$(free_port 127.0.0.1 3001)
     launch_grafana "$grafana" "http://127.0.0.1:$prometheus"
-    await grafana "http://127.0.0.1:$grafana/api/health"
+    (await grafana "http://127.0.0.1:$grafana/api/health") || return 0
     say "dashboards: http://127.0.0.1:$grafana/d/fanfare-overview"
 }
 
@@ -184,7 +185,7 @@ launch_grafana() {
         "$data"/provisioning/*/fanfare.yaml
     GF_SERVER_HTTP_ADDR=127.0.0.1 GF_SERVER_HTTP_PORT=$1 GF_PATHS_DATA=$data GF_PATHS_LOGS=$data/log \
         GF_PATHS_PROVISIONING=$data/provisioning GF_AUTH_ANONYMOUS_ENABLED=true GF_AUTH_ANONYMOUS_ORG_ROLE=Viewer GF_ANALYTICS_REPORTING_ENABLED=false \
-        GF_ANALYTICS_CHECK_FOR_UPDATES=false GF_USERS_ALLOW_SIGN_UP=false \
+        GF_ANALYTICS_CHECK_FOR_UPDATES=false GF_AUTH_DISABLE_LOGIN_FORM=true GF_SECURITY_ADMIN_PASSWORD=$(random_key) \
         launch grafana grafana server --homepath "${GRAFANA_HOME:-/usr/share/grafana}"
 }
 
