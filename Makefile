@@ -5,7 +5,7 @@ SHELL := bash
 TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 export CARGO_TARGET_DIR := $(TARGET)
 
-.PHONY: help demo up doctor down test upgrade check bench fmt
+.PHONY: help demo up load doctor down test upgrade check bench fmt
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -15,6 +15,9 @@ demo: ## the main job against the simulator: pair, broadcast to 100, pause, resu
 
 up: ## the product for real use: RabbitMQ, PostgreSQL, api, session worker, webhook worker (settings in .env)
 	@deploy/stack.sh up
+
+load: ## drive what demo started, through its simulator: make load LOAD='--sessions 50 --rate 100 --seconds 300' (bounded)
+	@deploy/stack.sh load $(LOAD)
 
 doctor: ## check what demo or up started, and say what is wrong and what to do
 	@deploy/stack.sh doctor

@@ -2,7 +2,7 @@
 # Measures speed and memory; `make bench` calls it. One JSON line per row on stdout, progress on stderr.
 #
 #   deploy/bench.sh              everything
-#   deploy/bench.sh micro        only some parts: micro sends pictures jobs sockets idle
+#   deploy/bench.sh micro        only some parts: micro sends pictures jobs sockets flood idle costs
 #   deploy/bench.sh --help       the rest
 #
 # Exit code 1 says that a part could not be measured; a target that is missed is said in its row.

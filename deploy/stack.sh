@@ -5,10 +5,12 @@
 #                             then the demonstration itself, whose last line is one JSON object
 #   deploy/stack.sh up        services, api, one session worker, one webhook worker, for real use; settings from the
 #                             environment and, for what it does not set, from .env
+#   deploy/stack.sh load ...  drive what demo started with more than a demonstration, through its simulator; --help says how
 #   deploy/stack.sh doctor    check what runs, with its own settings, and say what is wrong
 #   deploy/stack.sh status    say what runs
 #   deploy/stack.sh down      stop all of it, services too; the data stays (rm -rf .fanfare removes it)
 #
+# Where this machine has Prometheus, it watches what demo and up start; where it has Grafana too, the dashboards are shown.
 # FANFARE_BIN names a folder with the binaries; without it they are built here.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -20,6 +22,8 @@ READY_TIMEOUT_S=60
 # Longer than the 35 s after which a process has cut itself off.
 STOP_TIMEOUT_S=40
 FIRST_METRICS_PORT=9464
+# Fast enough for who looks at it right behind the start.
+SCRAPE_INTERVAL=5s
 
 say() { printf 'fanfare: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
@@ -148,6 +152,66 @@ launch_worker() {
     await "$name" "http://$(address "$(near "$METRICS_HOST")" "$port")/readyz"
 }
 
+# Prometheus and Grafana, where this machine has them: they watch what was launched, and say where they are.
+launch_watchers() {
+    local sessions=$1 prometheus grafana
+    if ! command -v prometheus >/dev/null; then
+        say "no dashboards: there is no Prometheus here (Debian package prometheus); install it, and Grafana, and start this again"
+        return
+    fi
+    write_scrapes "$sessions"
+    prometheus=$(free_port 127.0.0.1 9090)
+    launch prometheus prometheus --config.file="$ROOT/.fanfare/prometheus.yml" --storage.tsdb.path="$ROOT/.fanfare/prometheus" \
+        --storage.tsdb.retention.time=1d --web.listen-address="127.0.0.1:$prometheus"
+    # What watches is no reason not to start what is watched.
+    (await prometheus "http://127.0.0.1:$prometheus/-/ready") || return 0
+    say "Prometheus: http://127.0.0.1:$prometheus"
+    if ! command -v grafana >/dev/null; then
+        say "dashboards: there is no Grafana here (https://grafana.com/grafana/download, or docker compose); deploy/grafana is for it"
+        return
+    fi
+    grafana=$(free_port 127.0.0.1 3001)
+    launch_grafana "$grafana" "http://127.0.0.1:$prometheus"
+    (await grafana "http://127.0.0.1:$grafana/api/health") || return 0
+    say "dashboards: http://127.0.0.1:$grafana/d/fanfare-overview"
+}
+
+# Whoever reaches loopback may look; nobody may change anything.
+launch_grafana() {
+    local data=$ROOT/.fanfare/grafana
+    mkdir -p "$data"
+    cp -r deploy/grafana/provisioning "$data/"
+    sed -i "s|http://prometheus:9090|$2|; s|/var/lib/grafana/dashboards|$ROOT/deploy/grafana/dashboards|; s|timeInterval: .*|timeInterval: $SCRAPE_INTERVAL|" \
+        "$data"/provisioning/*/fanfare.yaml
+    GF_SERVER_HTTP_ADDR=127.0.0.1 GF_SERVER_HTTP_PORT=$1 GF_PATHS_DATA=$data GF_PATHS_LOGS=$data/log \
+        GF_PATHS_PROVISIONING=$data/provisioning GF_AUTH_ANONYMOUS_ENABLED=true GF_AUTH_ANONYMOUS_ORG_ROLE=Viewer GF_ANALYTICS_REPORTING_ENABLED=false \
+        GF_ANALYTICS_CHECK_FOR_UPDATES=false GF_AUTH_DISABLE_LOGIN_FORM=true GF_SECURITY_ADMIN_PASSWORD=$(random_key) \
+        launch grafana grafana server --homepath "${GRAFANA_HOME:-/usr/share/grafana}"
+}
+
+# What is scraped where, with the rules of deploy/prometheus.
+write_scrapes() {
+    local file=$ROOT/.fanfare/prometheus.yml sessions=$1
+    rm -f "$file"
+    (umask 077; {
+        echo "global: { scrape_interval: $SCRAPE_INTERVAL, evaluation_interval: $SCRAPE_INTERVAL }"
+        echo "rule_files: [\"$ROOT/deploy/prometheus/rules.yml\", \"$ROOT/deploy/prometheus/alerts.yml\"]"
+        echo "scrape_configs:"
+        scrape fanfare-api "${METRICS_PORTS[0]}"
+        scrape fanfare-session "${METRICS_PORTS[@]:1:sessions}"
+        scrape fanfare-webhook "${METRICS_PORTS[sessions + 1]}"
+    } >"$file")
+}
+
+# scrape ROLE PORT...
+scrape() {
+    local port targets=()
+    for port in "${@:2}"; do targets+=("\"$(address "$(near "$METRICS_HOST")" "$port")\""); done
+    echo "  - job_name: $1"
+    if [ -n "${METRICS_TOKEN:-}" ]; then printf "    authorization: { credentials: '%s' }\n" "${METRICS_TOKEN//\'/\'\'}"; fi
+    echo "    static_configs: [{ targets: [$(IFS=,; echo "${targets[*]}")], labels: { deployment: \"$(kind)\" } }]"
+}
+
 # For shells that call the API: write_env KIND NAME... writes these variables to .fanfare/KIND.env.
 write_env() {
     local file=$ROOT/.fanfare/$1.env name
@@ -198,6 +262,7 @@ demo() {
     choose_port
     choose_metrics 4
     launch_product 2
+    launch_watchers 2
     write_env demo AUTH HOST PORT AMQP_URL DATABASE_URL KEY_ENCRYPTION_KEY WHATSAPP_URL WHATSAPP_VERSION_URL WEBHOOK_ALLOW_PRIVATE SIMULATOR_CONTROL
     say "the system is up: API http://127.0.0.1:$PORT (AUTH in .fanfare/demo.env), logs in .fanfare/log; make down stops it"
     trap - EXIT
@@ -232,6 +297,7 @@ up() {
     urls=$(deploy/services.sh env)
     eval "$urls"
     launch_product 1
+    launch_watchers 1
     write_env up AUTH PORT AMQP_URL DATABASE_URL
     say "Fanfare is up: http://$(address "$(near "${HOST:-127.0.0.1}")" "$PORT") (AUTH in .fanfare/up.env), logs in .fanfare/log; make down stops it"
 }
@@ -240,6 +306,18 @@ down() {
     stop_processes
     rm -f "$RUN/kind" "$ROOT/.fanfare/demo.env" "$ROOT/.fanfare/up.env"
     deploy/services.sh stop
+}
+
+# Only what demo started has a simulator: what up started is connected to WhatsApp.
+load() {
+    any_running || die "nothing runs in this checkout; make demo first"
+    [ "$(kind)" = demo ] || die "what make up started has no simulator; make down, then make demo"
+    build -p tests --bin load
+    set -a
+    # shellcheck disable=SC1091
+    . "$ROOT/.fanfare/demo.env"
+    set +a
+    "$BIN/load" --api "http://127.0.0.1:$PORT" "$@"
 }
 
 # With the settings of what runs: those of the demonstration, or .env and what `up` chose.
@@ -266,6 +344,7 @@ status() {
 case "${1:-}" in
     demo) demo ;;
     up) up ;;
+    load) shift; load "$@" ;;
     doctor) doctor ;;
     status) status ;;
     down) down ;;

@@ -7,6 +7,7 @@ mod broadcast;
 mod bucket;
 mod calls;
 mod connection;
+mod dashboards;
 mod devices;
 mod document;
 mod faults;

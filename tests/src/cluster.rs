@@ -229,6 +229,14 @@ impl Cluster {
         }
     }
 
+    /// The webhook worker's process.
+    ///
+    /// # Errors
+    /// When it is not running.
+    pub fn webhook(&self) -> Result<&Process> {
+        self.webhook.as_ref().context("the webhook worker does not run")
+    }
+
     /// The API's process.
     ///
     /// # Errors
@@ -367,6 +375,22 @@ impl Cluster {
     /// How many keys the database holds of all sessions together: credentials, prekeys, ratchets.
     pub async fn stored_keys(&self) -> usize {
         self.database.query("SELECT name FROM device_key").await.len()
+    }
+
+    /// The first column of what any SQL answers; nulls are left out.
+    pub async fn database_texts(&self, sql: &str) -> Vec<String> {
+        self.database.query(sql).await.into_iter().flatten().collect()
+    }
+
+    /// The one number that any SQL answers.
+    ///
+    /// # Errors
+    /// When it answers something else.
+    pub async fn database_number(&self, sql: &str) -> Result<f64> {
+        let texts = self.database_texts(sql).await;
+        let text = texts.first().with_context(|| format!("no answer: {sql}"))?;
+        text.parse()
+            .with_context(|| format!("{sql}: {text} is no number"))
     }
 
     /// The time of all uploaded files is over.

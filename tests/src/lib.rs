@@ -6,6 +6,7 @@
 pub mod baileys;
 pub mod bucket;
 pub mod cluster;
+pub mod dashboards;
 pub mod events;
 pub mod folder;
 pub mod http;
@@ -14,5 +15,6 @@ pub mod operator;
 pub mod process;
 pub mod prometheus;
 pub mod receiver;
+pub mod service;
 pub mod simulated;
 pub mod wait;

@@ -4,6 +4,7 @@
 mod circles;
 mod commits;
 mod crates;
+mod dashboards;
 mod events;
 mod folders;
 mod imports;

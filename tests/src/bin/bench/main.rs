@@ -4,6 +4,7 @@
 //! Progress goes to stderr, rows to stdout.
 
 mod baileys;
+mod costs;
 mod flood;
 mod idle;
 mod jobs;
@@ -46,6 +47,8 @@ enum Part {
     Flood,
     /// Memory of idle sessions.
     Idle,
+    /// What one of each costs: processor time, bytes, rows.
+    Costs,
 }
 
 /// Measures Fanfare.
@@ -108,5 +111,6 @@ async fn measure(part: Part, baileys: &Baileys, (sessions, flood): (usize, Scale
         Part::Sockets => sockets::measure().await,
         Part::Flood => flood::measure(flood).await,
         Part::Idle => idle::measure(baileys, sessions).await,
+        Part::Costs => costs::measure().await,
     }
 }
