@@ -19,6 +19,9 @@ use crate::settings::Settings;
 use crate::uploads::Uploads;
 use crate::workers;
 
+/// What the spans of this process call it.
+const SERVICE: &str = "fanfare-api";
+
 /// Serves until a signal ends it.
 ///
 /// # Errors
@@ -27,7 +30,7 @@ pub async fn serve(settings: Settings) -> Result<()> {
     let weakness = settings.key.weakness();
     // The port first: it is the cheapest mistake to find.
     let socket = listen(settings.listen).await?;
-    let (process, metrics) = Process::start(&settings.common, Some(settings.sealer)).await?;
+    let (process, metrics) = Process::start(&settings.common, Some(settings.sealer), SERVICE).await?;
     let lifecycle = &process.life;
     let mut app = App::new(
         process.store.clone(),
@@ -36,6 +39,7 @@ pub async fn serve(settings: Settings) -> Result<()> {
         settings.common.amqp.shards,
         settings.reach,
     );
+    app.tracer = process.tracer.clone();
     app.limits = settings.limits;
     app.delay = settings.delay;
     app.downloads = Downloads::new(settings.downloads);

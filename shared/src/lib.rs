@@ -27,5 +27,6 @@ pub mod store;
 pub mod subscription;
 pub mod telemetry;
 pub mod testing;
+pub mod trace;
 pub mod transfers;
 pub mod waiting;

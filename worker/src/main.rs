@@ -59,7 +59,7 @@ async fn run(role: Role) -> anyhow::Result<()> {
     let sealer = read_sealer(&mut env);
     let role = role.read(&mut env, &common);
     env.finish()?;
-    let (process, _) = Process::start(&common, sealer).await?;
+    let (process, _) = Process::start(&common, sealer, role.service()).await?;
     let life = process.life.clone();
     let mut work = life.spawn(role.run(process.clone()));
     tokio::select! {
@@ -90,6 +90,14 @@ impl Role {
 }
 
 impl Configured {
+    /// What its spans call it.
+    fn service(&self) -> &'static str {
+        match self {
+            Self::Session(_) => "fanfare-session",
+            Self::Webhook(_) => "fanfare-webhook",
+        }
+    }
+
     /// Runs the role to its end.
     async fn run(self, process: Process) -> anyhow::Result<()> {
         match self {

@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::event::routing_key;
 use crate::id::{EventId, JobId, Token};
 use crate::job::{BODY_MAX_BYTES, Job, JobKind};
+use crate::trace::{TRACEPARENT, TraceContext};
 
 const TRANSIENT: u8 = 1;
 const PERSISTENT: u8 = 2;
@@ -41,6 +42,8 @@ pub struct Outgoing {
     pub expiration: Option<Duration>,
     /// Headers, as texts.
     pub headers: Vec<(&'static str, String)>,
+    /// The trace that it belongs to: one header more.
+    pub trace: Option<TraceContext>,
     /// Whether it is an error if no queue takes it.
     pub mandatory: bool,
     /// Whether it may be lost when the broker restarts.
@@ -81,6 +84,12 @@ impl Outgoing {
         }
     }
 
+    /// The same, as a part of a trace.
+    #[must_use]
+    pub fn within(self, trace: Option<TraceContext>) -> Self {
+        Self { trace, ..self }
+    }
+
     fn into_publish(self) -> Result<BasicPublish, PublishError> {
         if self.body.len() > BODY_MAX_BYTES {
             return Err(PublishError::TooLarge("the body is over 16 MiB"));
@@ -118,10 +127,13 @@ impl Outgoing {
         if let Some(expiration) = self.expiration {
             properties = properties.with_expiration(expiration.as_millis().to_string().into());
         }
-        if !self.headers.is_empty() {
+        if !self.headers.is_empty() || self.trace.is_some() {
             let mut table = FieldTable::default();
             for (name, value) in &self.headers {
                 table.insert((*name).into(), text(value));
+            }
+            if let Some(trace) = self.trace {
+                table.insert(TRACEPARENT.into(), text(&trace.to_string()));
             }
             properties = properties.with_headers(table);
         }

@@ -31,6 +31,7 @@ pub mod retries;
 pub mod schedules;
 mod server;
 pub mod sessions;
+mod traces;
 pub mod uploads;
 pub mod webhooks;
 

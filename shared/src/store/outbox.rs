@@ -4,9 +4,11 @@ use time::OffsetDateTime;
 use tokio_postgres::Row;
 
 use super::leases::smallint;
+use super::traces::trace;
 use super::{Store, StoreError};
 use crate::event::{Envelope, EventName};
 use crate::id::{EventId, SHARDS_MAX, ShardId, Token};
+use crate::trace::TraceContext;
 
 /// Most events that one read of the relay takes.
 pub const BATCH_MAX: i64 = 500;
@@ -26,6 +28,8 @@ pub struct OutboxEvent {
     pub event: EventName,
     /// The envelope as JSON text.
     pub body: String,
+    /// The trace that it belongs to.
+    pub trace: Option<TraceContext>,
 }
 
 impl From<&Envelope> for OutboxEvent {
@@ -35,6 +39,7 @@ impl From<&Envelope> for OutboxEvent {
             token: envelope.instance.name.clone(),
             event: envelope.event,
             body: envelope.to_json(),
+            trace: None,
         }
     }
 }
@@ -52,15 +57,17 @@ pub struct Stored {
     pub event: String,
     /// The envelope as JSON text.
     pub body: String,
+    /// The trace that it belongs to.
+    pub trace: Option<TraceContext>,
 }
 
 /// The oldest events of a shard, in order: at most so many, and never more than [`BATCH_MAX`] and
 /// [`BATCH_BYTES_MAX`] allow.
 pub async fn oldest(store: &Store, shard: ShardId, most: i64) -> Result<Vec<Stored>, StoreError> {
     let sql = "-- outbox::oldest
-        SELECT id, event_id, token, event, body FROM (
+        SELECT id, event_id, token, event, body, traceparent FROM (
             SELECT o.*, sum(octet_length(o.body)) OVER (ORDER BY o.id) - octet_length(o.body) AS bytes_before FROM (
-                SELECT id, event_id, token, event, body FROM outbox WHERE shard = $1 /* shard */
+                SELECT id, event_id, token, event, body, traceparent FROM outbox WHERE shard = $1 /* shard */
                 ORDER BY id LIMIT $2 /* most */) o) o
         WHERE bytes_before < $3 /* bytes */ ORDER BY id";
     let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
@@ -73,6 +80,7 @@ pub async fn oldest(store: &Store, shard: ShardId, most: i64) -> Result<Vec<Stor
             token: Token::new(row.try_get(2)?).map_err(|_| StoreError::Corrupt("token"))?,
             event: row.try_get(3)?,
             body: row.try_get(4)?,
+            trace: trace(row, "traceparent")?,
         })
     };
     rows.iter().map(stored).collect()

@@ -137,6 +137,7 @@ impl Relay {
             event.id,
             event.body.into(),
         )
+        .within(event.trace)
     }
 }
 

@@ -129,7 +129,7 @@ async fn work(
         };
         let dispatch = Dispatch::Retry {
             target: target.clone(),
-            delivery,
+            delivery: Box::new(delivery),
             place,
         };
         registry.dispatch(target.id, dispatch).await;
