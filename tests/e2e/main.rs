@@ -36,6 +36,7 @@ mod said;
 mod schedules;
 mod setup;
 mod tokens;
+mod traces;
 mod uploads;
 mod version;
 mod webhook;

@@ -14,4 +14,5 @@ pub mod operator;
 pub mod process;
 pub mod receiver;
 pub mod simulated;
+pub mod spans;
 pub mod wait;
