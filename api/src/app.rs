@@ -21,6 +21,8 @@ use shared::store::requests::{self, Asked, Noted};
 use shared::store::webhooks::WebhookRecord;
 use shared::store::webhooks::registry::{Change, NewWebhook};
 use shared::subscription::{self, SubscriptionError};
+use shared::telemetry::Tracer;
+use shared::trace;
 use tokio_util::task::TaskTracker;
 
 use crate::auth::ApiKey;
@@ -65,6 +67,8 @@ pub struct App {
     pub random: Randomness,
     /// Work that goes on when its client leaves; waited for before the process ends.
     pub tasks: TaskTracker,
+    /// Who is told what was done for which trace.
+    pub tracer: Tracer,
     lanes: [Publisher; LANES],
     rpc: Rpc,
 }
@@ -108,18 +112,19 @@ impl App {
             shards,
             reach,
             tasks: TaskTracker::new(),
+            tracer: Tracer::default(),
             lanes,
             rpc,
         }
     }
 
-    /// Publishes a job and returns once the broker has it on disk. Many may be under way at once.
+    /// Publishes a job, as a part of the trace that is current, and returns once the broker has it on disk. Many may be under way at once.
     ///
     /// # Errors
     /// 503 when the broker is away, takes no messages, or does not confirm in time.
     pub async fn publish(&self, token: &Token, id: &JobId, job: &Job) -> Result<(), Problem> {
         self.broker_takes_messages()?;
-        let message = Outgoing::job(self.broker.topology(), token, id, job);
+        let message = Outgoing::job(self.broker.topology(), token, id, job).within(trace::current());
         let published = self.lane(token).publish(message).await;
         list::JOBS_PUBLISHED
             .of(came_to(published.as_ref().err()))

@@ -19,6 +19,7 @@ use shared::id::JobId;
 use shared::job::SendJob;
 use shared::store::Store;
 use shared::store::idempotency::{self, RequestKey, Reservation};
+use shared::trace;
 
 use crate::app::App;
 use crate::extract::MAX_BODY_BYTES;
@@ -118,13 +119,13 @@ pub async fn once(
         return work.await;
     };
     let store = app.store.clone();
-    let done = app.tasks.spawn(async move {
+    let done = app.tasks.spawn(trace::carried(async move {
         let name = RequestKey {
             scope: &scope,
             key: key.as_str(),
         };
         with_key(&store, name, fingerprint, work).await
-    });
+    }));
     done.await.unwrap_or_else(|error| {
         tracing::error!(%error, "a request with an idempotency key ended in a panic");
         Err(Problem::new(

@@ -11,18 +11,34 @@ use pin_project_lite::pin_project;
 use shared::clock::Clock;
 use shared::metrics::labels::{self, Route, StatusClass};
 use shared::metrics::list;
+use shared::telemetry::{SpanKind, Traced, Tracer};
+use shared::trace::{self, TRACEPARENT, TraceContext};
 use tokio::time::Instant;
 use tower::{Layer, Service};
 
 /// Adds [`Observe`] to routes. A service of its own, not a function as middleware: that would box every request.
-#[derive(Clone, Copy, Debug)]
-pub struct ObserveLayer(pub Clock);
+#[derive(Clone, Debug)]
+pub struct ObserveLayer {
+    clock: Clock,
+    tracer: Tracer,
+}
+
+impl ObserveLayer {
+    /// Times by this clock, and tells spans to this tracer.
+    pub fn new(clock: Clock, tracer: Tracer) -> Self {
+        Self { clock, tracer }
+    }
+}
 
 impl<S> Layer<S> for ObserveLayer {
     type Service = Observe<S>;
 
     fn layer(&self, inner: S) -> Observe<S> {
-        Observe { inner, clock: self.0 }
+        Observe {
+            inner,
+            clock: self.clock,
+            tracer: self.tracer.clone(),
+        }
     }
 }
 
@@ -31,6 +47,7 @@ impl<S> Layer<S> for ObserveLayer {
 pub struct Observe<S> {
     inner: S,
     clock: Clock,
+    tracer: Tracer,
 }
 
 impl<S> Service<Request> for Observe<S>
@@ -49,8 +66,11 @@ where
         let started = self.clock.now();
         let method = request.method().clone();
         let route = request.extensions().get::<MatchedPath>().cloned();
+        let traced = begin(&self.tracer, &request, route.as_ref());
+        let inner = trace::within(traced.context(), || self.inner.call(request));
         Observed {
-            inner: self.inner.call(request),
+            inner,
+            traced,
             clock: self.clock,
             started,
             method,
@@ -65,6 +85,7 @@ pin_project! {
     pub struct Observed<F> {
         #[pin]
         inner: F,
+        traced: Traced,
         clock: Clock,
         started: Instant,
         method: Method,
@@ -80,17 +101,49 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let response = ready!(this.inner.poll(cx))?;
+        let context = this.traced.context();
+        let response = ready!(trace::within(context, || this.inner.poll(cx)))?;
+        let status = response.status();
         let route = this.route.as_ref().map_or("unmatched", MatchedPath::as_str);
-        note(
-            this.method,
-            route,
-            response.status().as_u16(),
-            this.clock.now() - *this.started,
-        );
+        let took = this.clock.now() - *this.started;
+        trace::within(context, || note(this.method, route, status.as_u16(), took));
+        let mut traced = std::mem::take(this.traced);
+        traced.describe(|span| {
+            span.number("http.response.status_code", i64::from(status.as_u16()));
+            if status.is_server_error() {
+                span.failed(status.as_str());
+            }
+        });
+        traced.end();
         Poll::Ready(Ok(response))
     }
 }
+
+/// The span of a request, as a part of its caller's trace. What asks how the process is belongs to none.
+fn begin(tracer: &Tracer, request: &Request, route: Option<&MatchedPath>) -> Traced {
+    let route = route.map_or("unmatched", MatchedPath::as_str);
+    if ADMIN.contains(&route) {
+        return Traced::default();
+    }
+    let given = request.headers().get(TRACEPARENT);
+    let caller = given.and_then(|value| TraceContext::read(value.as_bytes()));
+    if given.is_some() && caller.is_none() {
+        tracing::debug!(
+            http.route = route,
+            "a request names a trace by what is no traceparent; it is ignored"
+        );
+    }
+    let mut traced = tracer.begin(caller, SpanKind::Server, "request");
+    traced.describe(|span| {
+        span.rename(format!("{} {route}", method_label(request.method())));
+        span.text("http.request.method", method_label(request.method()));
+        span.text("http.route", route);
+    });
+    traced
+}
+
+/// Routes that are asked every few seconds and belong to no trace.
+const ADMIN: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 fn note(method: &Method, route: &str, status: u16, took: Duration) {
     let seconds = took.as_secs_f64();

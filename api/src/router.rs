@@ -10,6 +10,7 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use shared::trace::TRACEPARENT;
 use tower::util::MapResponseLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_http::validate_request::ValidateRequestHeaderLayer;
@@ -27,7 +28,7 @@ const PREFLIGHT_AGE: Duration = Duration::from_secs(3600);
 /// The whole API. `origins` are the browser origins that may call it; `admin` are the routes that tell of health and
 /// metrics, which need no key.
 pub fn router(app: Arc<App>, origins: &[HeaderValue], admin: Router) -> Router {
-    let clock = app.clock;
+    let observe = ObserveLayer::new(app.clock, app.tracer.clone());
     let v1 = v1::router()
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
@@ -53,11 +54,7 @@ pub fn router(app: Arc<App>, origins: &[HeaderValue], admin: Router) -> Router {
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         // All in one: each further `layer` would box every request once more.
-        .layer((
-            cors(origins),
-            ObserveLayer(clock),
-            DefaultBodyLimit::max(MAX_BODY_BYTES),
-        ))
+        .layer((cors(origins), observe, DefaultBodyLimit::max(MAX_BODY_BYTES)))
 }
 
 /// Lets a request in that brings the key by one of `scheme`'s ways; where no key is set, one that no foreign page had a
@@ -92,6 +89,7 @@ fn cors(origins: &[HeaderValue]) -> CorsLayer {
             header::AUTHORIZATION,
             header::CONTENT_TYPE,
             HeaderName::from_static(idempotency::HEADER),
+            HeaderName::from_static(TRACEPARENT),
         ])
         .expose_headers([
             header::RETRY_AFTER,

@@ -37,6 +37,7 @@ pub async fn serve(settings: Settings) -> Result<()> {
         settings.common.amqp.shards,
         settings.reach,
     );
+    app.tracer = process.tracer.clone();
     app.limits = settings.limits;
     app.delay = settings.delay;
     app.downloads = Downloads::new(settings.downloads);

@@ -29,5 +29,6 @@ pub mod subscription;
 mod survey;
 pub mod telemetry;
 pub mod testing;
+pub mod trace;
 pub mod transfers;
 pub mod waiting;

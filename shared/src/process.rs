@@ -11,7 +11,7 @@ use crate::random::Randomness;
 use crate::seal::Sealer;
 use crate::store::{Store, StoreError};
 use crate::survey::{self, Surveyor};
-use crate::telemetry::{self, Health, Metrics};
+use crate::telemetry::{self, Health, Metrics, Tracer};
 
 /// What a process lends to all that runs in it. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -28,6 +28,8 @@ pub struct Process {
     pub life: Lifecycle,
     /// How it is.
     pub health: Health,
+    /// Who is told what it did for which trace.
+    pub tracer: Tracer,
 }
 
 /// Why a process does not start; each says what to do.
@@ -59,14 +61,19 @@ impl Process {
         common: &Common,
         sealer: Option<Sealer>,
     ) -> Result<(Self, Metrics), StartError> {
-        telemetry::init_logs(&common.log).map_err(StartError::Telemetry)?;
+        let (clock, randomness) = (Clock::system(), Randomness::system());
+        let limit =
+            telemetry::init_logs(&common.log, common.log_format, clock).map_err(StartError::Telemetry)?;
         let metrics = Metrics::install(role).map_err(StartError::Telemetry)?;
         let metrics = metrics.guarded(common.metrics_token.clone());
         let life = Lifecycle::with_signals()?;
+        // Ends with the process, as late as may be.
+        tokio::spawn(limit.run(life.hard().clone()));
         // The address first: it is the cheapest mistake to find.
         let address = telemetry::listen(common.metrics_addr).await;
         let address = address.map_err(StartError::Telemetry)?;
-        let (clock, randomness) = (Clock::system(), Randomness::system());
+        let tracer = Tracer::start(&common.tracing, role.job(), clock, &randomness);
+        let tracer = tracer.map_err(StartError::Telemetry)?;
         let store = Store::connect(&common.database, sealer, clock).await?;
         let broker = Broker::connect(&common.amqp, clock, &randomness).await?;
         let health = health(clock, &store, &broker);
@@ -93,12 +100,14 @@ impl Process {
             randomness,
             life,
             health,
+            tracer,
         };
         Ok((process, metrics))
     }
 
     /// Closes what it was connected to.
     pub async fn close(self) {
+        self.tracer.close().await;
         self.broker.close().await;
         self.store.close();
     }

@@ -1,9 +1,10 @@
-//! Logs, metrics and health: set up once, told in one place.
+//! Logs, spans, metrics and health: set up once, told in one place.
 //!
-//! Rules of logs: a message that can be read alone, dotted fields (`session.token`, `shard.id`), never a body, a
-//! number or a key. Rules of metrics: declared in [`crate::metrics`], labels from closed sets: no series per session.
+//! Rules of metrics: declared in [`crate::metrics`], labels from closed sets: no series per session.
 
 mod health;
+mod logs;
+mod spans;
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -19,15 +20,10 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tracing::Subscriber;
-use tracing::level_filters::LevelFilter;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::registry::LookupSpan;
-use tracing_subscriber::util::SubscriberInitExt as _;
 
 pub use health::{Health, Heartbeat};
+pub use logs::{LINES_MAX, Limit, WINDOW, init_logs};
+pub use spans::{Open, SPANS_WAITING_MAX, SpanKind, Traced, Tracer};
 
 use crate::config::Secret;
 use crate::metrics::{self, Once, Role};
@@ -36,43 +32,6 @@ use crate::metrics::{self, Once, Role};
 const UPKEEP: Duration = Duration::from_secs(5);
 /// What the system knows of this process, under the names that all programs use.
 static PROCESS: LazyLock<metrics_process::Collector> = LazyLock::new(metrics_process::Collector::default);
-
-/// Begins to log to standard error; `filter` is a tracing filter such as `info` or `info,shared=debug`.
-///
-/// # Errors
-/// What is wrong with the filter.
-pub fn init_logs(filter: &str) -> Result<(), String> {
-    let filtered = filtered(filter)?;
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    // In a container each line is one JSON object; at a terminal people read it.
-    let done = if std::io::IsTerminal::is_terminal(&std::io::stderr()) {
-        filtered.with(layer).try_init()
-    } else {
-        filtered.with(layer.json().flatten_event(true)).try_init()
-    };
-    // A second call in one process (tests) keeps the first one's settings.
-    done.or(Ok(()))
-}
-
-/// Logs of those who read sounds and films, and how much of them passes: they show what is in them, and take a file that
-/// somebody sends and that can't be read for an error of ours.
-const FILE_LOGS: (&str, LevelFilter) = ("symphonia", LevelFilter::OFF);
-
-/// What passes the filter and gives nothing away. Whatever the filter says: logs of others that show bodies, numbers
-/// or keys have a level of their own, and the stricter of the two counts.
-fn filtered(
-    filter: &str,
-) -> Result<impl Subscriber + for<'a> LookupSpan<'a> + Send + Sync + 'static, String> {
-    let asked = EnvFilter::try_new(filter).map_err(|error| format!("LOG: {error}"))?;
-    let telltales = crate::broker::TELLTALE_LOGS
-        .into_iter()
-        .chain(crate::store::TELLTALE_LOGS)
-        .chain([FILE_LOGS]);
-    let discreet = Targets::new()
-        .with_default(LevelFilter::TRACE)
-        .with_targets(telltales);
-    Ok(tracing_subscriber::registry().with(asked).with(discreet))
-}
 
 /// The metrics of this process, and who may read them.
 #[derive(Clone)]

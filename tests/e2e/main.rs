@@ -38,6 +38,7 @@ mod said;
 mod schedules;
 mod setup;
 mod tokens;
+mod traces;
 mod uploads;
 mod version;
 mod webhook;

@@ -9,7 +9,7 @@ use lapin::options::{
     BasicConsumeOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueBindOptions,
     QueueDeclareOptions,
 };
-use lapin::types::{FieldTable, ShortString};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Consumer};
 use serde_json::Value;
 
@@ -66,13 +66,29 @@ impl Listener {
     /// # Errors
     /// When the broker has gone or the event is not JSON.
     pub async fn next(&mut self) -> Result<Value> {
+        Ok(self.next_traced().await?.0)
+    }
+
+    /// The next event, as JSON, and its header `traceparent`.
+    ///
+    /// # Errors
+    /// When the broker has gone or the event is not JSON.
+    pub async fn next_traced(&mut self) -> Result<(Value, Option<String>)> {
         let delivery = self.consumer.next().await.context("the broker has gone")??;
-        Ok(serde_json::from_slice(&delivery.data)?)
+        let headers = delivery.properties.headers().as_ref();
+        let trace = headers.and_then(|headers| match headers.inner().get("traceparent")? {
+            AMQPValue::LongString(text) => Some(text.to_string()),
+            _ => None,
+        });
+        Ok((serde_json::from_slice(&delivery.data)?, trace))
     }
 }
 
 /// Everything that a listener heard, in order.
-pub struct Record(Arc<Mutex<Vec<Value>>>);
+pub struct Record(Arc<Mutex<Vec<Heard>>>);
+
+/// An event, and the trace that it names.
+type Heard = (Value, Option<String>);
 
 impl Record {
     /// Writes down what `listener` hears from now on.
@@ -81,7 +97,7 @@ impl Record {
         let heard = Arc::new(Mutex::new(Vec::new()));
         let pen = heard.clone();
         tokio::spawn(async move {
-            while let Ok(event) = listener.next().await {
+            while let Ok(event) = listener.next_traced().await {
                 pen.lock().expect("a reader panicked").push(event);
             }
         });
@@ -91,14 +107,23 @@ impl Record {
     /// All events so far.
     #[must_use]
     pub fn events(&self) -> Vec<Value> {
-        self.0.lock().expect("a writer panicked").clone()
+        let heard = self.0.lock().expect("a writer panicked");
+        heard.iter().map(|(event, _)| event.clone()).collect()
+    }
+
+    /// The headers `traceparent` of those that `wanted` says yes to.
+    #[must_use]
+    pub fn traces(&self, wanted: impl Fn(&Value) -> bool) -> Vec<Option<String>> {
+        let heard = self.0.lock().expect("a writer panicked");
+        let wanted = heard.iter().filter(|(event, _)| wanted(event));
+        wanted.map(|(_, trace)| trace.clone()).collect()
     }
 
     /// How many of them `wanted` says yes to. Copies none: there may be thousands, and a test looks often.
     #[must_use]
     pub fn count(&self, wanted: impl Fn(&Value) -> bool) -> usize {
         let heard = self.0.lock().expect("a writer panicked");
-        heard.iter().filter(|event| wanted(event)).count()
+        heard.iter().filter(|(event, _)| wanted(event)).count()
     }
 
     /// Waits for the event `name` of the queue `queue`.
@@ -136,6 +161,18 @@ impl Record {
     }
 }
 
+/// A job as a publisher makes it.
+pub struct ForeignJob<'a> {
+    /// AMQP `type`.
+    pub kind: &'a str,
+    /// AMQP `message_id`.
+    pub id: &'a str,
+    /// JSON.
+    pub body: &'a [u8],
+    /// The header of that name.
+    pub traceparent: Option<&'a str>,
+}
+
 /// A publisher of jobs in a language of its own.
 pub struct JobPublisher {
     channel: Channel,
@@ -164,9 +201,28 @@ impl JobPublisher {
     /// # Errors
     /// When the broker does not confirm.
     pub async fn publish(&self, token: &str, kind: &str, id: &str, body: &[u8]) -> Result<()> {
+        let job = ForeignJob {
+            kind,
+            id,
+            body,
+            traceparent: None,
+        };
+        self.publish_job(token, &job).await
+    }
+
+    /// The same, with a trace of the publisher's own.
+    ///
+    /// # Errors
+    /// When the broker does not confirm.
+    pub async fn publish_job(&self, token: &str, job: &ForeignJob<'_>) -> Result<()> {
+        let mut headers = FieldTable::default();
+        if let Some(traceparent) = job.traceparent {
+            headers.insert("traceparent".into(), AMQPValue::LongString(traceparent.into()));
+        }
         let properties = BasicProperties::default()
-            .with_type(kind.into())
-            .with_message_id(id.into())
+            .with_headers(headers)
+            .with_type(job.kind.into())
+            .with_message_id(job.id.into())
             .with_content_type("application/json".into())
             .with_delivery_mode(2);
         let options = BasicPublishOptions {
@@ -175,7 +231,7 @@ impl JobPublisher {
         };
         let confirm = self
             .channel
-            .basic_publish(self.exchange.clone(), token.into(), options, body, properties)
+            .basic_publish(self.exchange.clone(), token.into(), options, job.body, properties)
             .await?
             .await?;
         ensure!(confirm.is_ack(), "not confirmed");

@@ -17,4 +17,5 @@ pub mod prometheus;
 pub mod receiver;
 pub mod service;
 pub mod simulated;
+pub mod spans;
 pub mod wait;

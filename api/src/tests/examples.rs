@@ -328,6 +328,7 @@ impl<'a> Stage<'a> {
             id: &testing::job_id(),
             ids: testing::stanza_ids(),
             job: &job,
+            trace: None,
         };
         let store = self.api.database.store();
         let accepted = queue_rows::accepting::accept_all(store, self.fence, &[offer]).await;
@@ -373,6 +374,7 @@ impl<'a> Stage<'a> {
             }),
             fate: Fate::Dead,
             lease: None,
+            trace: None,
         };
         deliveries::insert(self.api.database.store(), &new)
             .await

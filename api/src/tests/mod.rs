@@ -263,6 +263,7 @@ impl Worker<'_> {
             id: &id,
             ids: testing::stanza_ids(),
             job,
+            trace: None,
         };
         let accepted =
             queue_rows::accepting::accept_all(self.api.database.store(), self.fence, &[offer]).await;

@@ -90,6 +90,7 @@ impl TestApi {
             }),
             fate: Fate::Dead,
             lease: None,
+            trace: None,
         };
         change(&mut new);
         let stored = deliveries::insert(self.database.store(), &new).await.unwrap();

@@ -16,6 +16,7 @@ use shared::store::deliveries::{
     self, DeliveryRecord, DeliveryState, Fate, HistoryEntry, NewDelivery, TEST_EVENT,
 };
 use shared::store::webhooks::{Dialect, WebhookRecord};
+use shared::trace;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use utoipa::{IntoParams, ToSchema};
@@ -280,6 +281,7 @@ fn test_delivery(app: &App, webhook: &WebhookRecord) -> NewDelivery {
         attempted: None,
         fate: Fate::InTurn,
         lease: None,
+        trace: trace::current(),
     }
 }
 

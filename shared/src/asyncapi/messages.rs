@@ -9,6 +9,7 @@ use crate::broker::topology::EVENT_ID_HEADER;
 use crate::event::{Envelope, EventName, tests as events_of};
 use crate::job::{Answer, Job, JobKind, tests as jobs_of};
 use crate::schema::words;
+use crate::trace::TRACEPARENT;
 
 /// Most samples of a message.
 const SAMPLES: usize = 3;
@@ -89,7 +90,7 @@ pub(super) fn events(schemas: &mut Schemas) -> Vec<Message> {
             payload,
             beside: Beside::Headers(json!({
                 "type": "object",
-                "properties": { EVENT_ID_HEADER: reference("EventId") },
+                "properties": { EVENT_ID_HEADER: reference("EventId"), TRACEPARENT: reference("Traceparent") },
                 "required": [EVENT_ID_HEADER],
             })),
             samples: vec![serde_json::to_value(sample).unwrap()],
@@ -116,6 +117,7 @@ pub(super) fn jobs(schemas: &mut Schemas) -> Vec<Message> {
     };
     let messages = JobKind::ALL.into_iter().map(message).collect();
     schemas.add("JobProperties", job_properties());
+    schemas.add("Traceparent", traceparent());
     messages
 }
 
@@ -146,6 +148,7 @@ pub(super) fn webhook(schemas: &mut Schemas, events: &[Message]) -> Message {
         "type": "object",
         "properties": {
             "webhook-id": reference("EventId"),
+            TRACEPARENT: reference("Traceparent"),
             "webhook-timestamp": { "type": "string", "pattern": "^[0-9]+$", "description": "When it is posted, in seconds since 1970." },
             "webhook-signature": { "type": "string", "description": "`v1,` and a signature in base64; several with a blank between." },
         },
@@ -177,6 +180,14 @@ fn job_properties() -> Value {
             "expiration": { "type": "string", "pattern": "^[0-9]+$", "description": "Milliseconds after which nobody waits for an answer any more." },
         },
         "required": ["type", "message_id"],
+    })
+}
+
+fn traceparent() -> Value {
+    json!({
+        "description": "The trace that it belongs to, as W3C Trace Context has it. Absent where there is none. A job may bring one too, as a header.",
+        "type": "string",
+        "pattern": "^00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]$",
     })
 }
 

@@ -17,6 +17,7 @@ use super::connection::{REQUEST_TIMEOUT, RecoveringConnection};
 use super::error::{BrokerError, PublishError};
 use super::publisher::{Outgoing, Published, Publisher};
 use super::topology::{KEY_HEADER, PUBLISHED_HEADER, QueueName, REASON_HEADER, TURN_HEADER, Topology, short};
+use crate::trace::{TRACEPARENT, TraceContext};
 
 /// Pause before subscribing again after a failure that is not the connection's.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
@@ -204,6 +205,7 @@ impl Consumer {
                 .or_else(|| i64::try_from((*properties.timestamp())?.checked_mul(1_000)?).ok()),
             turn: header(TURN_HEADER),
             reason: header(REASON_HEADER),
+            trace: properties.headers().as_ref().and_then(trace),
             place: delivery.delivery_tag,
             redelivered: delivery.redelivered,
             body: delivery.data.into(),
@@ -243,6 +245,20 @@ fn header(headers: &FieldTable, name: &str) -> Option<String> {
     }
 }
 
+/// The trace of a message. What can't be read is its publisher's mistake, and belongs to none.
+fn trace(headers: &FieldTable) -> Option<TraceContext> {
+    let text = match headers.inner().get(TRACEPARENT)? {
+        AMQPValue::LongString(text) => text.as_bytes(),
+        AMQPValue::ShortString(text) => text.as_str().as_bytes(),
+        _ => &[],
+    };
+    let trace = TraceContext::read(text);
+    if trace.is_none() {
+        tracing::debug!("a message names a trace by what is no traceparent; it is ignored");
+    }
+    trace
+}
+
 struct Origin {
     housekeeping: Publisher,
     dead_exchange: String,
@@ -273,6 +289,8 @@ pub struct Delivery {
     pub turn: Option<String>,
     /// Why it is a dead letter, if it is one.
     pub reason: Option<String>,
+    /// The trace that its publisher says it belongs to.
+    pub trace: Option<TraceContext>,
     /// Its place among the deliveries of its subscription.
     pub place: u64,
     /// Whether it may have been delivered before.
@@ -351,6 +369,7 @@ impl Delivery {
                 correlation_id: self.correlation_id.clone(),
                 published: self.published.map_or(Published::Untold, Published::At),
                 headers: vec![(TURN_HEADER, turn.to_owned())],
+                trace: self.trace,
                 mandatory: true,
                 body: self.body.clone(),
                 ..Outgoing::default()
@@ -386,6 +405,7 @@ impl Delivery {
                 (REASON_HEADER, reason[..cut.unwrap_or(0)].to_owned()),
                 (KEY_HEADER, self.routing_key.clone()),
             ],
+            trace: self.trace,
             mandatory: true,
             body: self.body.clone(),
             ..Outgoing::default()

@@ -18,6 +18,7 @@ use crate::clock::{Clock, unix_millis};
 use crate::event::routing_key;
 use crate::id::{EventId, JobId, Token};
 use crate::job::{BODY_MAX_BYTES, Job, JobKind};
+use crate::trace::{TRACEPARENT, TraceContext};
 
 const TRANSIENT: u8 = 1;
 const PERSISTENT: u8 = 2;
@@ -43,6 +44,8 @@ pub struct Outgoing {
     pub published: Published,
     /// Headers, as texts.
     pub headers: Vec<(&'static str, String)>,
+    /// The trace that it belongs to: one header more.
+    pub trace: Option<TraceContext>,
     /// Whether it is an error if no queue takes it.
     pub mandatory: bool,
     /// Whether it may be lost when the broker restarts.
@@ -96,6 +99,12 @@ impl Outgoing {
         }
     }
 
+    /// The same, as a part of a trace.
+    #[must_use]
+    pub fn within(self, trace: Option<TraceContext>) -> Self {
+        Self { trace, ..self }
+    }
+
     fn into_publish(self) -> Result<BasicPublish, PublishError> {
         if self.body.len() > BODY_MAX_BYTES {
             return Err(PublishError::TooLarge("the body is over 16 MiB"));
@@ -140,13 +149,16 @@ impl Outgoing {
         if let Some(seconds) = published.and_then(|millis| u64::try_from(millis / 1_000).ok()) {
             properties = properties.with_timestamp(seconds);
         }
-        if !self.headers.is_empty() || published.is_some() {
+        if !self.headers.is_empty() || published.is_some() || self.trace.is_some() {
             let mut table = FieldTable::default();
             if let Some(millis) = published {
                 table.insert(PUBLISHED_HEADER.into(), text(&millis.to_string()));
             }
             for (name, value) in &self.headers {
                 table.insert((*name).into(), text(value));
+            }
+            if let Some(trace) = self.trace {
+                table.insert(TRACEPARENT.into(), text(&trace.to_string()));
             }
             properties = properties.with_headers(table);
         }

@@ -19,6 +19,7 @@ use super::publisher::{Outgoing, Publisher};
 use super::topology::Topology;
 use crate::id::{JobId, Token};
 use crate::job::{Answer, Job};
+use crate::trace;
 
 /// Most calls of one process that wait for their answers.
 pub const WAITING_MAX: usize = 4_096;
@@ -90,8 +91,8 @@ impl Rpc {
         }
     }
 
-    /// Sends a job to a session's worker and waits for its answer. The job expires with the call, unless it
-    /// was taken up by then.
+    /// Sends a job to a session's worker, as a part of the trace that is current, and waits for its answer. The job
+    /// expires with the call, unless it was taken up by then.
     pub async fn call(
         &self,
         token: &Token,
@@ -99,6 +100,7 @@ impl Rpc {
         job: &Job,
         timeout: Duration,
     ) -> Result<Answer, CallError> {
+        let trace = trace::current();
         let call = self.calls.fetch_add(1, Ordering::Relaxed).to_string();
         let (sender, answer) = oneshot::channel();
         {
@@ -123,6 +125,7 @@ impl Rpc {
             message.reply_to = reply_to;
             message.correlation_id = Some(call.clone());
             message.expiration = Some(timeout);
+            message.trace = trace;
             self.publisher.publish(message).await?;
             let body = answer.await.map_err(|_| CallError::Timeout)?;
             serde_json::from_slice(&body).map_err(|_| CallError::Malformed)

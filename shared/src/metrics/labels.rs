@@ -520,7 +520,7 @@ named! {
 }
 
 impl Role {
-    /// The name of the role's scrape targets: their label `job`.
+    /// The name of the role's scrape targets (their label `job`), and of what its spans are of.
     pub const fn job(self) -> &'static str {
         match self {
             Self::Api => "fanfare-api",

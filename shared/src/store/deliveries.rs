@@ -16,9 +16,11 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
+use super::traces::trace;
 use super::{Store, StoreError};
 use crate::id::{DeliveryId, EventId, Token, WebhookId};
 use crate::named::stored;
+use crate::trace::TraceContext;
 
 /// The event by which a webhook is tried out: it is attempted once.
 pub const TEST_EVENT: &str = "webhook.test";
@@ -90,6 +92,8 @@ pub struct NewDelivery {
     pub fate: Fate,
     /// Leases the row to the caller at once, whose first attempt is under way.
     pub lease: Option<Duration>,
+    /// The trace of the event.
+    pub trace: Option<TraceContext>,
 }
 
 /// One attempt of a row's history.
@@ -157,6 +161,8 @@ pub struct Leased {
     pub body: String,
     /// Attempts made so far.
     pub attempts: u32,
+    /// The trace of the event.
+    pub trace: Option<TraceContext>,
     /// `None` if it is not this worker's.
     lease: Option<Uuid>,
 }
@@ -171,7 +177,8 @@ pub async fn insert(store: &Store, new: &NewDelivery) -> Result<Option<Leased>, 
     let sql = format!(
         "-- deliveries::insert
         INSERT INTO delivery (id, webhook_id, event_id, token, event, body, state, attempts, next_attempt_at,
-            finished_at, leased_until, lease_token, last_status, last_error, history, sequence)
+            finished_at, leased_until, lease_token, last_status, last_error, history, sequence,
+            traceparent)
         SELECT $1::uuid, webhook.id, $3::uuid /* event_id */, $4::text /* token */, $5::text /* event */,
             $6::text /* body */, $7::smallint /* state */, $8::integer /* attempts */,
             CASE WHEN $7 = 0 THEN coalesce(
@@ -182,7 +189,7 @@ pub async fn insert(store: &Store, new: &NewDelivery) -> Result<Option<Leased>, 
             $11::smallint /* status */, $12::text /* error */,
             CASE WHEN $13::jsonb /* entry */ IS NULL THEN '[]' ELSE jsonb_build_array($13 || jsonb_build_object(
                 'at', floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)) END,
-            $14 /* sequence */
+            $14 /* sequence */, $15::text /* traceparent */
         FROM webhook WHERE webhook.id = $2::uuid FOR KEY SHARE
         ON CONFLICT (webhook_id, event_id) DO NOTHING
         RETURNING lease_token"
@@ -191,7 +198,7 @@ pub async fn insert(store: &Store, new: &NewDelivery) -> Result<Option<Leased>, 
     let attempts = i32::from(new.attempted.is_some());
     let entry = new.attempted.as_ref().map(entry);
     let (status, error) = new.attempted.as_ref().map_or((None, None), outcome_columns);
-    let parameters: [&(dyn ToSql + Sync); 14] = [
+    let parameters: [&(dyn ToSql + Sync); 15] = [
         &new.id.as_uuid(),
         &new.webhook.as_uuid(),
         &new.event_id.as_uuid(),
@@ -206,6 +213,7 @@ pub async fn insert(store: &Store, new: &NewDelivery) -> Result<Option<Leased>, 
         &error,
         &entry,
         &new.sequence,
+        &new.trace,
     ];
     let Some(row) = store.query_opt(&sql, &parameters).await? else {
         return Ok(None);
@@ -218,6 +226,7 @@ pub async fn insert(store: &Store, new: &NewDelivery) -> Result<Option<Leased>, 
         event: new.event.clone(),
         body: new.body.clone(),
         attempts: u32::from(new.attempted.is_some()),
+        trace: new.trace,
         lease: row.try_get(0)?,
     }))
 }
@@ -252,7 +261,7 @@ pub async fn lease_due(
         SET leased_until = clock_timestamp() + $2 /* ttl */ * interval '1 second', lease_token = gen_random_uuid()
         FROM due WHERE d.id = due.id
         RETURNING d.id, d.webhook_id, d.event_id, d.body, d.attempts, d.lease_token, d.token, d.event,
-            d.next_attempt_at";
+            d.next_attempt_at, d.traceparent";
     let resting: Vec<Uuid> = resting.iter().map(|id| id.as_uuid()).collect();
     let rows = store
         .query(
@@ -275,6 +284,7 @@ pub async fn lease_due(
             event: row.try_get(7)?,
             body: row.try_get(3)?,
             attempts: count(row.try_get(4)?)?,
+            trace: trace(row, "traceparent")?,
             lease: row.try_get(5)?,
         };
         Ok((row.try_get::<_, Option<OffsetDateTime>>(8)?, leased))

@@ -56,6 +56,7 @@ pub(super) const MIGRATIONS: &[Migration] = migrations! {
     29 "polls" in "0029_polls.sql",
     30 "people" in "0030_people.sql",
     31 "gaps and polls" in "0031_gaps_and_polls.sql",
+    32 "traces" in "0032_traces.sql",
     33 "state before" in "0033_state_before.sql",
     34 "survey" in "0034_survey.sql",
 };

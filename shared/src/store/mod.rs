@@ -32,6 +32,7 @@ pub mod schedules;
 mod server;
 pub mod sessions;
 pub mod survey;
+mod traces;
 pub mod uploads;
 pub mod webhooks;
 

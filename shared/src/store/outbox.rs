@@ -4,9 +4,11 @@ use time::OffsetDateTime;
 use tokio_postgres::Row;
 
 use super::leases::smallint;
+use super::traces::trace;
 use super::{Store, StoreError};
 use crate::event::{Envelope, EventName};
 use crate::id::{EventId, SHARDS_MAX, ShardId, Token};
+use crate::trace::TraceContext;
 
 /// Most events that one read of the relay takes.
 pub const BATCH_MAX: i64 = 500;
@@ -26,6 +28,8 @@ pub struct OutboxEvent {
     pub event: EventName,
     /// The envelope as JSON text.
     pub body: String,
+    /// The trace that it belongs to.
+    pub trace: Option<TraceContext>,
 }
 
 impl From<&Envelope> for OutboxEvent {
@@ -35,6 +39,7 @@ impl From<&Envelope> for OutboxEvent {
             token: envelope.instance.name.clone(),
             event: envelope.event,
             body: envelope.to_json(),
+            trace: None,
         }
     }
 }
@@ -54,15 +59,17 @@ pub struct Stored {
     pub body: String,
     /// When it was committed.
     pub created_at: OffsetDateTime,
+    /// The trace that it belongs to.
+    pub trace: Option<TraceContext>,
 }
 
 /// The oldest events of a shard, in order: at most so many, and never more than [`BATCH_MAX`] and
 /// [`BATCH_BYTES_MAX`] allow.
 pub async fn oldest(store: &Store, shard: ShardId, most: i64) -> Result<Vec<Stored>, StoreError> {
     let sql = "-- outbox::oldest
-        SELECT id, event_id, token, event, body, created_at FROM (
+        SELECT id, event_id, token, event, body, created_at, traceparent FROM (
             SELECT o.*, sum(octet_length(o.body)) OVER (ORDER BY o.id) - octet_length(o.body) AS bytes_before FROM (
-                SELECT id, event_id, token, event, body, created_at FROM outbox WHERE shard = $1 /* shard */
+                SELECT id, event_id, token, event, body, created_at, traceparent FROM outbox WHERE shard = $1 /* shard */
                 ORDER BY id LIMIT $2 /* most */) o) o
         WHERE bytes_before < $3 /* bytes */ ORDER BY id";
     let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
@@ -76,6 +83,7 @@ pub async fn oldest(store: &Store, shard: ShardId, most: i64) -> Result<Vec<Stor
             event: row.try_get(3)?,
             body: row.try_get(4)?,
             created_at: row.try_get(5)?,
+            trace: trace(row, "traceparent")?,
         })
     };
     rows.iter().map(stored).collect()

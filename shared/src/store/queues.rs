@@ -12,11 +12,13 @@ use tokio_postgres::types::Json;
 
 use super::leases::{self, Fence};
 use super::recipients::{OF_ANOTHER_ACCOUNT, reference, restriction};
+use super::traces::trace;
 use super::{Store, StoreError};
 use crate::content::Content;
 use crate::id::{JobId, QueueId, SessionId, Token};
 use crate::job::{Delay, Duplicates, Label, OnUnknown, Reference, SendJob};
 use crate::named::stored;
+use crate::trace::TraceContext;
 use crate::waiting::Standstill;
 
 /// Most queues that one page of a listing holds.
@@ -90,6 +92,8 @@ pub struct QueueRecord {
     pub moved_at: Option<OffsetDateTime>,
     /// Nothing of it is sent before this.
     pub start_at: Option<OffsetDateTime>,
+    /// What its sends follow from. No part of the job's identity.
+    pub trace: Option<TraceContext>,
 }
 
 impl QueueRecord {
@@ -101,7 +105,7 @@ impl QueueRecord {
 
 const COLUMNS: &str = "q.id, q.session_id, q.job_id, q.content, q.delay_min_ms, q.delay_max_ms, q.on_unknown, \
      q.duplicates, q.reference, q.label, q.state, q.total, q.settled, q.failed, q.created_at, q.started_at, q.paused_at, \
-     q.finished_at, q.start_at, q.account, q.waiting, q.moved_at";
+     q.finished_at, q.start_at, q.account, q.waiting, q.moved_at, q.traceparent";
 
 /// What of a session's queues its owner is to send.
 #[derive(Clone, Copy, Debug)]
@@ -291,6 +295,7 @@ fn record(row: &Row) -> Result<QueueRecord, StoreError> {
         waiting: waiting.and_then(|stored| serde_json::from_value(stored).ok()),
         moved_at: row.try_get("moved_at")?,
         start_at: row.try_get("start_at")?,
+        trace: trace(row, "traceparent")?,
     })
 }
 

@@ -55,6 +55,7 @@ async fn accept(
         id,
         ids: crate::testing::stanza_ids(),
         job,
+        trace: None,
     };
     accept_one(db, fence, offer).await.unwrap()
 }

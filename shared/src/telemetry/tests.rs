@@ -35,27 +35,6 @@ async fn a_silent_loop_is_stuck_until_it_beats() {
     assert!(health.stuck().is_empty(), "a loop that ended is not stuck");
 }
 
-/// Where the logs of a test go.
-#[derive(Clone, Default)]
-struct Captured(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
-
-impl Captured {
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
-    }
-}
-
-impl std::io::Write for Captured {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[test]
 fn a_token_opens_the_metrics_and_nothing_like_it_does() {
     let token = Secret::new("0123456789abcdef");
@@ -91,39 +70,4 @@ async fn what_is_degraded_is_said_and_stays_ready() {
     assert_eq!(body, expected);
     health.degraded("version", None);
     assert_eq!(health.troubles(), [""; 0]);
-}
-
-#[tokio::test]
-async fn what_is_written_to_the_database_is_never_logged() {
-    use crate::store::idempotency;
-    let database = crate::testing::TestDatabase::new().await;
-    let telltale = format!("info,{}=trace", crate::store::TELLTALE_LOGS[0].0);
-    // What each of these asks for passes them, as far as it gives nothing away.
-    for asked in ["trace", &telltale, "[any]=trace"] {
-        let captured = Captured::default();
-        let writer = captured.clone();
-        let layer = tracing_subscriber::fmt::layer().with_writer(move || writer.clone());
-        let logs = filtered(asked).unwrap().with(layer).set_default();
-        let in_a_span = tracing::info_span!("any").entered();
-        let key = format!("+15550001111 {asked}");
-        let second = Duration::from_secs(1);
-        let request = idempotency::RequestKey {
-            scope: "scope",
-            key: &key,
-        };
-        idempotency::reserve(database.store(), request, &[7; 32], second, second)
-            .await
-            .unwrap();
-        tracing::debug!("a line of our own");
-        drop((in_a_span, logs));
-        let text = captured.text();
-        assert!(!text.contains("15550001111"), "{asked}: {text}");
-        if asked == "trace" {
-            assert!(text.contains("a line of our own"), "{text}");
-            assert!(
-                text.contains("preparing query"),
-                "the database's own logs come through: {text}"
-            );
-        }
-    }
 }

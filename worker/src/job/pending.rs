@@ -14,6 +14,8 @@ use shared::id::{JobId, QueueId, SessionId, StanzaId, StanzaIds, Token};
 use shared::job::{Answer, FailureCode, Job, JobError, JobKind, Reading, Recipient, SendJob, SendLimits};
 use shared::store::queues::QueueRecord;
 use shared::store::queues::accepting::{Acceptance, Offer};
+use shared::telemetry::{SpanKind, Traced, Tracer};
+use shared::trace::{self, TraceContext};
 use time::OffsetDateTime;
 
 use super::settlement::{Reply, Returned, Settlement};
@@ -37,6 +39,8 @@ pub(crate) struct PendingJob {
     /// Gone once it is settled.
     delivery: Option<Delivery>,
     losses: u32,
+    /// Its span.
+    traced: Traced,
     settlement: Arc<Settlement>,
 }
 
@@ -77,6 +81,7 @@ impl PendingJob {
         settlement: &Arc<Settlement>,
     ) -> Self {
         let Unread { delivery, losses } = delivery;
+        let traced = taken(&delivery, &token, settlement.tracer());
         let id = delivery.message_id.as_deref().and_then(|id| JobId::new(id).ok());
         let stage = match parse(&delivery) {
             Ok(job) => Stage::Read(job),
@@ -91,6 +96,7 @@ impl PendingJob {
             weight: Some(weight),
             delivery: Some(delivery),
             losses,
+            traced,
             settlement: Arc::clone(settlement),
         }
     }
@@ -110,6 +116,11 @@ impl PendingJob {
     /// Its delivery's place among those of the shard.
     pub(crate) fn place(&self) -> Option<u64> {
         self.delivery.as_ref().map(|delivery| delivery.place)
+    }
+
+    /// The trace that it belongs to.
+    pub(crate) fn trace(&self) -> Option<TraceContext> {
+        self.traced.context()
     }
 
     /// The turn under which it was put back before.
@@ -135,6 +146,7 @@ impl PendingJob {
             id,
             ids: self.ids,
             job,
+            trace: self.trace(),
         })
     }
 
@@ -179,7 +191,7 @@ impl PendingJob {
                 self.refuse(FailureCode::Conflict, words);
             }
             Err(why) => {
-                tracing::error!(why, "the database refused a job");
+                tracing::error!(session.token = %self.token, error = why, "the database refused a job");
                 self.refuse(FailureCode::Internal, "the job can't be stored");
             }
         }
@@ -230,6 +242,9 @@ impl PendingJob {
             return None;
         };
         let delivery = self.delivery.take()?;
+        let mut traced = std::mem::take(&mut self.traced);
+        traced.describe(|span| span.failed(refusal.code.as_str()));
+        traced.end();
         Reply::new(delivery.reply_address(), &self.settlement).send(failed(refusal.code, &refusal.message));
         Some((delivery, refusal.message.clone()))
     }
@@ -248,12 +263,33 @@ impl PendingJob {
     }
 
     /// It is done, or refused for good: acknowledges it and answers its publisher.
-    pub(crate) fn finish(self, answer: Answer) {
+    pub(crate) fn finish(mut self, answer: Answer) {
+        if let Answer::Failed { code, .. } = &answer {
+            self.traced.describe(|span| span.failed(code.as_str()));
+        }
+        trace::within(self.trace(), || self.log(&answer));
         self.acknowledge().send(answer);
+    }
+
+    /// One line for who follows it.
+    fn log(&self, answer: &Answer) {
+        let (outcome, queue) = match answer {
+            Answer::Failed { code, .. } => (code.as_str(), None),
+            Answer::Done { queue_id, .. } => ("done", queue_id.as_ref()),
+            _ => ("answered", None),
+        };
+        tracing::debug!(
+            session.token = %self.token,
+            job.id = self.id.as_ref().map(tracing::field::display),
+            queue.id = queue.map(tracing::field::display),
+            outcome,
+            "job settled"
+        );
     }
 
     /// Acknowledges it now and keeps the way back to its publisher: a question is worth nothing after a restart.
     pub(crate) fn acknowledge(mut self) -> Reply {
+        std::mem::take(&mut self.traced).end();
         let delivery = self.delivery.take();
         let reply = Reply::new(
             delivery.as_ref().and_then(Delivery::reply_address),
@@ -307,6 +343,23 @@ impl Drop for PendingJob {
                 .take_back(Returned::Lost(delivery, self.losses + 1));
         }
     }
+}
+
+/// The span of a delivery that was taken.
+fn taken(delivery: &Delivery, token: &Token, tracer: &Tracer) -> Traced {
+    let mut traced = tracer.begin(delivery.trace, SpanKind::Consumer, "process job");
+    traced.describe(|span| {
+        span.text("messaging.system", "rabbitmq");
+        span.text("messaging.operation.type", "process");
+        span.text("session.token", token.to_string());
+        if let Some(id) = &delivery.message_id {
+            span.text("job.id", id.clone());
+        }
+        if let Some(kind) = delivery.kind.as_deref().and_then(JobKind::find) {
+            span.text("job.kind", kind.as_str());
+        }
+    });
+    traced
 }
 
 /// It is done; `queue` names what came of a send or a command on a queue.

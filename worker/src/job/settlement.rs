@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use shared::broker::{Delivery, Publisher, ReplyTo};
 use shared::job::Answer;
+use shared::telemetry::Tracer;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -16,6 +17,7 @@ pub(crate) struct Settlement {
     /// Room for all that a shard has on its way.
     returned: mpsc::Sender<Returned>,
     leaving: CancellationToken,
+    tracer: Tracer,
 }
 
 /// What comes back from a session.
@@ -33,6 +35,7 @@ impl Settlement {
         publisher: Publisher,
         leaving: CancellationToken,
         room: u16,
+        tracer: Tracer,
     ) -> (Arc<Self>, mpsc::Receiver<Returned>) {
         let (returned, back) = mpsc::channel(usize::from(room.max(1)));
         let settlement = Self {
@@ -40,6 +43,7 @@ impl Settlement {
             tasks: TaskTracker::new(),
             returned,
             leaving,
+            tracer,
         };
         (Arc::new(settlement), back)
     }
@@ -47,6 +51,11 @@ impl Settlement {
     /// The way to the broker.
     pub(crate) fn publisher(&self) -> &Publisher {
         &self.publisher
+    }
+
+    /// Who is told what was done for which trace.
+    pub(crate) fn tracer(&self) -> &Tracer {
+        &self.tracer
     }
 
     /// Runs what a settlement needs of the broker.

@@ -19,6 +19,7 @@ use shared::recipient::Number;
 use shared::store::commit::QueueChange;
 use shared::store::queues::{self as store, QueueRecord, QueueState};
 use shared::store::recipients::{self, Lists};
+use shared::trace::{self, TraceContext};
 use tokio::time::Instant;
 
 use self::lines::Lines;
@@ -26,6 +27,7 @@ use super::context::{Context, Fetched, sends_for};
 use super::queues::Change;
 use super::reader::Reader;
 use super::recorder::After;
+use super::traces::{Whole, end_queue};
 use crate::job::outcome::JobOutcome;
 use crate::job::pending::{PendingJob, Stage, done};
 
@@ -163,6 +165,7 @@ impl Commands {
 
     /// What the event of a change lists is read: writes the change.
     pub(super) fn on_lists(&mut self, cx: &mut Context, id: QueueId, change: Change, lists: Lists) {
+        let trace = self.end_span(cx, id, change);
         let jids = lists.numbers.iter().map(Number::jid).collect();
         let current = self.lines.current(id);
         let record = current.and_then(|current| current.record.as_ref());
@@ -195,7 +198,7 @@ impl Commands {
             None => Event::send_completed(name, data, at),
         };
         cx.recorder.write.queues.push(row);
-        cx.recorder.event(event);
+        trace::within(trace, || cx.recorder.event(event));
         if change != Change::Complete {
             let current = self.lines.current(id);
             if let Some(job) = current.and_then(|current| current.job.take()) {
@@ -206,6 +209,20 @@ impl Commands {
             Change::Resume => After::Resumed(id),
             Change::Complete | Change::Pause | Change::Delete | Change::Adopt => After::Stopped(id),
         });
+    }
+
+    /// The trace in which a change of a queue is told. The queue's span ends with the queue.
+    fn end_span(&mut self, cx: &Context, id: QueueId, change: Change) -> Option<TraceContext> {
+        let record = self.lines.current(id).and_then(|current| current.record.as_ref());
+        let whole = match (cx.queues.get(id), record) {
+            (Some(queue), _) => Whole::from(queue),
+            (None, Some(record)) => Whole::stored(record, &cx.around.tracer),
+            (None, None) => return None,
+        };
+        if matches!(change, Change::Complete | Change::Delete) {
+            end_queue(cx, id, change, &whole);
+        }
+        whole.trace.own
     }
 
     /// A queue is completed, paused or deleted, durably: it leaves the memory.

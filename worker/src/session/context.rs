@@ -28,6 +28,7 @@ use shared::store::requests::Rejection;
 use shared::store::schedules::Added;
 use shared::store::sessions::{Owner, SessionRecord};
 use shared::store::uploads::Upload;
+use shared::trace;
 use time::OffsetDateTime;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
@@ -38,6 +39,7 @@ use whatsapp::device::Device;
 use super::adapter::events::Failure;
 use super::adapter::presence::presence;
 use super::look_up::LookUpTurns;
+use super::queue_trace::QueueTrace;
 use super::queues::{Change, Queue, Queues, Spec};
 use super::recorder::{After, Recorder};
 use super::surroundings::Surroundings;
@@ -340,11 +342,13 @@ impl Context {
             reading: reading.clone(),
         };
         if accepted.raised_delay.is_some() {
-            tracing::warn!(queue = %queue.id, "a job asked for a gap below MIN_FLOOR, which is kept");
+            tracing::warn!(session.id = %queue.session, queue.id = %queue.id, "a job asked for a gap below MIN_FLOOR, which is kept");
         }
         let at = u64::try_from(unix_millis(queue.created_at)).unwrap_or_default();
-        self.recorder
-            .event_as(EventId::of_queue(queue.id, at), Event::JobAccepted(accepted));
+        trace::within(job.trace(), || {
+            let id = EventId::of_queue(queue.id, at);
+            self.recorder.event_as(id, Event::JobAccepted(accepted));
+        });
         self.recorder
             .after(After::Answer(job, accepted_as(queue.id, reading)));
     }
@@ -364,7 +368,7 @@ impl Context {
         outcome::count_named(JobOutcome::Rejected, refusal.kind.as_deref());
         let answer = failed(refusal.code, &refusal.message);
         self.recorder.write.rejections.extend(rejection(&refusal));
-        self.recorder.event(Event::JobRejected(refusal));
+        trace::within(job.trace(), || self.recorder.event(Event::JobRejected(refusal)));
         self.recorder.after(After::Answer(job, answer));
     }
 }
@@ -378,6 +382,7 @@ pub(super) fn sends_for(account: Option<&str>, queue: Option<&str>) -> bool {
 fn queue_of(record: QueueRecord, around: &Surroundings) -> Queue {
     let own = record.delay.and_then(|delay| around.pace_of(delay));
     Queue::new(Spec {
+        trace: QueueTrace::of(&record, &around.tracer),
         id: record.id,
         content: Arc::new(record.content),
         accepted_at: record.created_at,

@@ -9,6 +9,7 @@ use rand::rngs::StdRng;
 use shared::clock::Clock;
 use shared::proxy::ProxyUrl;
 use tokio::sync::mpsc;
+use tracing::Span;
 use whatsapp::client::{self, Ended};
 use whatsapp::command::{Command, Presence};
 use whatsapp::device::Device;
@@ -52,6 +53,8 @@ type Run = Pin<Box<dyn Future<Output = Result<Ended, StoreError>> + Send>>;
 struct Client {
     commands: mpsc::Sender<Command>,
     run: Run,
+    /// Which session it is: what the library logs does not say so by itself.
+    span: Span,
 }
 
 impl Link {
@@ -107,7 +110,7 @@ impl Link {
             return std::future::pending().await;
         };
         poll_fn(|cx| match lease.is_live(clock.now()) {
-            true => client.run.as_mut().poll(cx),
+            true => client.span.in_scope(|| client.run.as_mut().poll(cx)),
             false => Poll::Ready(Err(StoreError::Fenced)),
         })
         .await
@@ -171,7 +174,9 @@ impl Link {
         let clock = ConnectionClock::new(cx.around.clock);
         let rng = StdRng::from_rng(&mut cx.rng);
         let run = Box::pin(client::run(settings, device, keys, receiver, clock, rng));
-        self.client = Some(Client { commands, run });
+        // Of the highest level, so that no filter leaves it out.
+        let span = tracing::error_span!("session", session.id = %cx.record.id);
+        self.client = Some(Client { commands, run, span });
         self.stop = Stop::No;
         if cx.record.presence.is_some() {
             self.announce(cx.presence());

@@ -23,6 +23,7 @@ use self::still::Still;
 use super::accounts::{Accounts, Claim};
 use super::attachment::Attachment;
 use super::pacer::Pace;
+use super::queue_trace::QueueTrace;
 use super::target::Target;
 
 /// Where a queue stands in memory.
@@ -111,6 +112,8 @@ pub(crate) struct Spec {
     pub(crate) account: Option<String>,
     /// Why it stands still, as it is stored.
     pub(crate) waiting: Option<Standstill>,
+    /// The trace that it belongs to.
+    pub(crate) trace: QueueTrace,
 }
 
 impl Deref for Queue {

@@ -10,6 +10,7 @@ use shared::recipient::{Number, NumberKind};
 use shared::store::commit::{QueueChange, RecipientChange, RecipientKey};
 use shared::store::recipients::{self, OF_ANOTHER_ACCOUNT, RecipientState};
 use shared::store::sessions::Owner;
+use shared::trace;
 use whatsapp::jid::Jid;
 use whatsapp::message_id::MessageId;
 
@@ -21,6 +22,7 @@ use super::context::{Context, Fetched};
 use super::meter;
 use super::queues::Queue;
 use super::target::Target;
+use super::traces;
 
 /// What became of a recipient.
 pub(super) enum Outcome {
@@ -36,6 +38,11 @@ pub(super) enum Outcome {
 
 /// A recipient is past sending: its row, its events, the queue's counters, all in one write.
 pub(super) fn settle(cx: &mut Context, id: QueueId, target: &Target, outcome: Outcome) {
+    let trace = traces::of_recipient(cx, id, target);
+    trace::within(trace, || settle_within(cx, id, target, outcome));
+}
+
+fn settle_within(cx: &mut Context, id: QueueId, target: &Target, outcome: Outcome) {
     let wall = cx.wall();
     start_queue(cx, id);
     let Some(queue) = cx.queues.settle(id) else {
@@ -115,7 +122,8 @@ pub(super) fn start_queue(cx: &mut Context, id: QueueId) {
     if cx.queues.start(id, account) {
         cx.recorder.write.queues.push(QueueChange::Start(id));
         let name = cx.queues.get(id).map_or_else(|| QueueName::from(id), Queue::name);
-        cx.recorder.event(Event::send_start(name));
+        let trace = traces::of_queue(cx, id);
+        trace::within(trace, || cx.recorder.event(Event::send_start(name)));
     }
 }
 
@@ -183,7 +191,8 @@ pub(super) fn tell_of(cx: &mut Context, target: &Target, status: MessageStatus) 
     let Some(id) = &target.stanza else { return };
     let to = target.addressee.as_ref().unwrap_or(&target.number);
     let chat = Jid::new(to.user(), server(to.kind()));
-    tell_status(cx, &message_id(id), (&chat, Some(&target.number)), status);
+    let to = (&chat, Some(&target.number));
+    trace::within(target.trace, || tell_status(cx, &message_id(id), to, status));
 }
 
 fn tell_status(

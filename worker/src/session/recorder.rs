@@ -15,6 +15,7 @@ use shared::store::Fence;
 use shared::store::commit::{CommitError, Write};
 use shared::store::outbox::OutboxEvent;
 use shared::store::sessions::SessionRecord;
+use shared::trace;
 use time::OffsetDateTime;
 use tokio::sync::oneshot;
 use whatsapp::message_id::MessageId;
@@ -93,7 +94,7 @@ impl Recorder {
         self.instance.owner = jid;
     }
 
-    /// Adds an event of now behind those gathered.
+    /// Adds an event of now behind those gathered, as a part of the trace that is current.
     pub(super) fn event(&mut self, event: Event) {
         let now = self.clock.wall();
         let id = EventId::fresh(now, &mut self.rng);
@@ -108,7 +109,10 @@ impl Recorder {
     fn event_at(&mut self, id: EventId, event: Event, at: OffsetDateTime) {
         self.sequence += 1;
         let envelope = event.envelope(self.instance.clone(), id, unix_millis(at), self.sequence);
-        self.write.events.push(OutboxEvent::from(&envelope));
+        self.write.events.push(OutboxEvent {
+            trace: trace::current(),
+            ..OutboxEvent::from(&envelope)
+        });
         self.write.last_sequence = Some(self.sequence);
     }
 

@@ -11,6 +11,7 @@ use shared::id::{JobId, QueueId, SessionId, Token};
 use shared::job::{FailureCode, Job, RetryJob};
 use shared::store::queues::{self, QueueRecord};
 use shared::store::{Store, StoreError, retries};
+use shared::trace::TraceContext;
 
 use super::context::{Context, Fetched, Retried};
 use crate::job::outcome::JobOutcome;
@@ -45,6 +46,7 @@ impl Retries {
                 id: job.id.clone(),
                 asked: asked.clone(),
                 reply: job.reply_to(),
+                trace: job.trace(),
             };
             let publisher = job.publisher();
             return cx.fetch(async move { Fetched::Retried(again.publish(&publisher).await) });
@@ -68,7 +70,7 @@ impl Retries {
             }
             Retried::Refused(code, words) => cx.refuse(job, code, words),
             Retried::Later(why) => {
-                tracing::warn!(session.id = %cx.record.id, why, "a retry waits");
+                tracing::warn!(session.id = %cx.record.id, error = why, "a retry waits");
                 // Unsettled, it comes again.
                 drop(job);
             }
@@ -87,6 +89,7 @@ struct Again {
     id: Option<JobId>,
     asked: RetryJob,
     reply: Option<shared::broker::ReplyTo>,
+    trace: Option<TraceContext>,
 }
 
 impl Again {
@@ -94,6 +97,7 @@ impl Again {
         match self.read().await {
             Ok(Ok((id, job))) => {
                 let mut message = Outgoing::job(self.broker.topology(), &self.token, &id, &job);
+                message.trace = self.trace;
                 if let Some(reply) = self.reply {
                     message.reply_to = Some(reply.queue);
                     message.correlation_id = reply.correlation_id;

@@ -13,6 +13,7 @@ use shared::event::MessageStatus;
 use shared::id::QueueId;
 use shared::metrics::labels::{Answered, PutBack};
 use shared::store::commit::RecipientChange;
+use shared::trace;
 use time::OffsetDateTime;
 use tokio::time::Instant;
 use whatsapp::command::{Command, Outgoing};
@@ -38,6 +39,7 @@ use super::recipient::{
 };
 use super::recorder::After;
 use super::target::Target;
+use super::traces;
 use super::turn::next;
 
 /// The sends of a session: those in hand, and when the next may start.
@@ -179,6 +181,7 @@ impl Sends {
             cx.take_look_up();
         }
         self.cap.use_up();
+        let traced = traces::asked(cx, queue, &id, &mut target);
         let hand = InHand {
             queue,
             target,
@@ -187,6 +190,7 @@ impl Sends {
             claim: self.pacer.claim(pace, &mut cx.rng, now),
             stage: Stage::Asked,
             since: now,
+            traced,
         };
         self.newest = Some(id.clone());
         self.paced_before = self.paced_by.replace(queue);
@@ -264,6 +268,7 @@ impl Sends {
             return;
         };
         hand.stage = Stage::Prepared;
+        hand.traced.describe(|span| span.happened("encrypted"));
         self.changes += 1;
         hand.target.attempts = hand.target.attempts.saturating_add(1);
         if hand.target.attempts > 1 {
@@ -349,6 +354,7 @@ impl Sends {
         if let Some(hand) = self.in_hand.get_mut(id) {
             self.pacer.left(hand.claim, now);
             hand.stage = Stage::Left;
+            hand.traced.describe(|span| span.happened("left"));
             self.changes += 1;
             hand.since = now;
         }
@@ -356,9 +362,11 @@ impl Sends {
 
     /// The server has it.
     pub(super) fn on_acked(&mut self, cx: &mut Context, link: &Link, id: &MessageId, chat: &Jid) {
-        let Some(hand) = self.in_hand.remove(id) else {
+        let Some(mut hand) = self.in_hand.remove(id) else {
             return acked_late(cx, id, chat);
         };
+        let traced = std::mem::take(&mut hand.traced);
+        trace::within(traced.context(), || hand.log_sent(cx, id));
         let now = cx.now();
         if hand.stage == Stage::Asked {
             // The answer to the try before: this one need not leave any more.
@@ -372,9 +380,11 @@ impl Sends {
         start_queue(cx, hand.queue);
         // In a broadcast send.message:PROCESSING says the same, and there are many.
         if cx.queues.get(hand.queue).is_some_and(Queue::is_single) {
-            server_has_it(cx, id, chat, Some(&hand.target.number));
+            let given = Some(&hand.target.number);
+            trace::within(traced.context(), || server_has_it(cx, id, chat, given));
         }
         settle(cx, hand.queue, &hand.target, Outcome::Sent);
+        traced.end();
     }
 
     /// Whether a message is in hand of which a receipt says as much as the server's answer, which may come behind it.
@@ -388,6 +398,8 @@ impl Sends {
         let Some(mut hand) = self.in_hand.remove(id) else {
             return;
         };
+        trace::within(hand.traced.context(), || hand.log_failed(cx, id, reason));
+        hand.end_failed(reason);
         if hand.stage == Stage::Asked {
             self.unclaim(hand.claim);
             self.give_turns_back(cx, &hand, reason);
@@ -536,7 +548,8 @@ fn ask(cx: &Context, queue: QueueId, id: &MessageId, to: (&Target, From), link: 
 }
 
 /// No answer to it will come any more.
-fn give_up(cx: &mut Context, hand: InHand) {
+fn give_up(cx: &mut Context, mut hand: InHand) {
+    hand.end_failed("no answer came");
     match hand.stage {
         // Nothing of it is stored.
         Stage::Asked => cx.queues.give_back(hand.queue, hand.target),

@@ -205,6 +205,7 @@ mod tests {
 
     use super::*;
     use crate::session::pacer::Pace;
+    use crate::session::queue_trace::QueueTrace;
     use crate::session::queues::{Queues, Spec};
     use crate::session::target::Target;
 
@@ -224,6 +225,7 @@ mod tests {
             started: false,
             account: None,
             waiting: None,
+            trace: QueueTrace::default(),
         }));
         queues.page(id, targets, None);
         (queues, id)

@@ -7,6 +7,7 @@ use shared::clock::Clock;
 use shared::job::{Delay, SendLimits};
 use shared::random::Randomness;
 use shared::store::Store;
+use shared::telemetry::Tracer;
 
 use super::attempts::Attempts;
 use super::cap::Cap;
@@ -42,6 +43,8 @@ pub(crate) struct Surroundings {
     pub(crate) keep_bytes: Option<usize>,
     /// `MIN_FLOOR`, and how far ahead a queue may start.
     pub(crate) limits: SendLimits,
+    /// Who is told what was done for which trace.
+    pub(crate) tracer: Tracer,
 }
 
 impl Surroundings {

@@ -5,6 +5,7 @@ use shared::id::StanzaId;
 use shared::job::Reference;
 use shared::recipient::Number;
 use shared::store::recipients::{Pending, RecipientState};
+use shared::trace::TraceContext;
 
 /// One recipient that waits to be sent to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub(crate) struct Target {
     pub(crate) cuts: u8,
     /// How often it was refused for trouble of the server since it was read.
     pub(crate) tries: u8,
+    /// The trace of its message, once that was asked for.
+    pub(crate) trace: Option<TraceContext>,
 }
 
 impl Target {
@@ -44,6 +47,7 @@ impl Target {
             attempts: 0,
             cuts: 0,
             tries: 0,
+            trace: None,
         }
     }
 

@@ -176,14 +176,14 @@ impl Uploads {
             Transferred::NoFile(error)
                 if error.is_passing() && (error.is_ours() || tries + 1 < FETCHES_MAX) =>
             {
-                tracing::debug!(%error, "a file is fetched again");
+                tracing::debug!(session.id = %cx.record.id, queue.id = %id, %error, "a file is fetched again");
                 self.again(cx.now(), id, (tries, None));
             }
             Transferred::NoFile(error) => cx
                 .queues
                 .attach(id, Attachment::Failed(Box::new(failure(&error)))),
             Transferred::NotUploaded(kept, error) => {
-                tracing::warn!(%error, "a file was not uploaded");
+                tracing::warn!(session.id = %cx.record.id, queue.id = %id, %error, "a file was not uploaded");
                 if matches!(error, UploadError::Unauthorized) {
                     self.conn = None;
                 }

@@ -89,8 +89,9 @@ enum Aside {
 impl Intake {
     /// Nothing taken yet. A shard has at most so many jobs on their way.
     pub(crate) fn new(worker: &Worker, lease: Lease, on_their_way: u16) -> Self {
-        let (settlement, returned) =
-            Settlement::new(worker.broker.publisher(), CancellationToken::new(), on_their_way);
+        let (publisher, leaving) = (worker.broker.publisher(), CancellationToken::new());
+        let tracer = worker.around.tracer.clone();
+        let (settlement, returned) = Settlement::new(publisher, leaving, on_their_way, tracer);
         Self {
             strays: Strays::new(worker, Arc::clone(&settlement)),
             settlement,
@@ -228,7 +229,7 @@ impl Intake {
                     // It just ended: the next turn looks the session up, and starts it again.
                     Err(TrySendError::Closed(Mail::Job(job))) => backlog.ready.push_front(*job),
                     Err(TrySendError::Full(_)) => {
-                        tracing::error!("a session does not take its jobs: they come again");
+                        tracing::error!(session.id = %session, "a session does not take its jobs: they come again");
                     }
                 }
             } else if let Some(job) = backlog.next_waiting() {
@@ -310,7 +311,7 @@ impl Intake {
         self.settlement.spawn(async move {
             if let Err(error) = broker.unbind_token(&token, shard).await {
                 // Its jobs still come here and are refused: unknown session.
-                tracing::warn!(%error, "could not unbind the token of a deleted session");
+                tracing::warn!(%error, session.token = %token, "could not unbind the token of a deleted session");
             }
         });
     }
@@ -413,7 +414,7 @@ impl Aside {
 
 /// Waits a moment for the database, unless the lease has run out meanwhile.
 async fn wait_out(lease: &Lease, clock: Clock, error: &StoreError) -> Result<(), Fenced> {
-    tracing::warn!(%error, "a job waits for the database");
+    tracing::warn!(%error, shard.id = lease.shard().get(), "a job waits for the database");
     tokio::time::sleep(STORE_PAUSE).await;
     lease.check(clock.now())
 }

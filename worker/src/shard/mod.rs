@@ -46,6 +46,7 @@ pub async fn run(
         randomness,
         life,
         health,
+        tracer,
     } = process;
     leases::ensure_shards(&store, settings.shards).await?;
     let files = Files::new(settings.media).map_err(|error| StoreError::Unavailable(error.to_string()))?;
@@ -83,6 +84,7 @@ pub async fn run(
             files,
             keep_bytes: settings.keep_bytes,
             limits: settings.limits,
+            tracer,
         }),
     };
     let unroutable = stray::run_unroutable(worker.clone(), life.soft().clone());

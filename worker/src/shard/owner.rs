@@ -275,7 +275,7 @@ async fn bind_all(broker: Broker, shard: ShardId, tokens: Vec<Token>) {
     for token in tokens {
         if let Err(error) = broker.bind_token(&token, shard).await {
             // A job that finds no binding comes back through the queue of the unroutable.
-            tracing::warn!(%error, "could not bind a token");
+            tracing::warn!(%error, session.token = %token, shard.id = shard.get(), "could not bind a token");
         }
     }
 }

@@ -147,6 +147,7 @@ impl Relay {
             event.id,
             event.body.into(),
         )
+        .within(event.trace)
     }
 }
 

@@ -9,6 +9,7 @@ use shared::event::{Event, Instance, JobRejected};
 use shared::id::{EventId, JobId, ShardId, Token};
 use shared::job::FailureCode;
 use shared::store::sessions::{self, SessionRecord};
+use shared::trace::TraceContext;
 use tokio_util::sync::CancellationToken;
 
 use super::worker::Worker;
@@ -84,6 +85,7 @@ impl Strays {
             reply_to: delivery.reply_to.clone(),
             correlation_id: delivery.correlation_id.clone(),
             expiration: delivery.expiration,
+            trace: delivery.trace,
             mandatory: true,
             body: delivery.body.clone(),
             ..Outgoing::default()
@@ -103,7 +105,7 @@ impl Strays {
             message: "no session has this token".to_owned(),
         };
         let answer = failed(refusal.code, &refusal.message);
-        self.publish_rejected(token, refusal)
+        self.publish_rejected(token, refusal, delivery.trace)
             .await
             .map_err(|error| error.to_string())?;
         outcome::count_named(JobOutcome::Rejected, delivery.kind.as_deref());
@@ -111,7 +113,12 @@ impl Strays {
         Ok(())
     }
 
-    async fn publish_rejected(&self, token: &Token, refusal: JobRejected) -> Result<(), PublishError> {
+    async fn publish_rejected(
+        &self,
+        token: &Token,
+        refusal: JobRejected,
+        trace: Option<TraceContext>,
+    ) -> Result<(), PublishError> {
         let instance = Instance {
             owner: None,
             name: token.clone(),
@@ -127,7 +134,7 @@ impl Strays {
             id,
             body,
         );
-        self.settlement.publisher().publish(event).await
+        self.settlement.publisher().publish(event.within(trace)).await
     }
 }
 
@@ -135,7 +142,8 @@ impl Strays {
 pub(crate) async fn run_unroutable(worker: Worker, stop: CancellationToken) {
     let broker = worker.broker.clone();
     // Nothing of it is ever in a session's hands.
-    let (settlement, _) = Settlement::new(broker.publisher(), stop.clone(), 1);
+    let tracer = worker.around.tracer.clone();
+    let (settlement, _) = Settlement::new(broker.publisher(), stop.clone(), 1, tracer);
     let strays = Strays::new(&worker, Arc::clone(&settlement));
     let mut consumer = broker.consume(&QueueName::Unroutable, PREFETCH);
     loop {

@@ -173,7 +173,7 @@ impl Supervisor {
                 let failures = self.failures.entry(token.clone()).or_default();
                 *failures = failures.saturating_add(1);
                 let wait = backoff(*failures, &mut self.rng);
-                tracing::warn!(why, wait_ms = wait.as_millis(), "a session is started again");
+                tracing::warn!(session.id = %session, error = why, wait_ms = wait.as_millis(), "a session is started again");
                 self.plan_start(now + wait, token, session);
                 Event::Nothing
             }
@@ -235,7 +235,7 @@ async fn read(
             Ok(Some(record)) if record.id == session && record.shard == lease.shard() => return Ok(record),
             Ok(_) => return Err(Exit::Gone),
             Err(error) => {
-                tracing::warn!(%error, "could not read a session");
+                tracing::warn!(session.id = %session, %error, "could not read a session");
                 tokio::time::sleep(START_AGAIN).await;
             }
         }

@@ -20,6 +20,8 @@ use shared::process::Process;
 use shared::store::Store;
 use shared::store::deliveries::{self, Attempted, Fate, Leased, NewDelivery, TEST_EVENT};
 use shared::store::webhooks::{self, Dialect, Limits, OldSecret};
+use shared::telemetry::{Open, SpanKind, Traced, Tracer};
+use shared::trace::TraceContext;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -76,6 +78,7 @@ pub(super) struct Attempts {
     clock: Clock,
     stop: CancellationToken,
     journal: Arc<Journal>,
+    tracer: Tracer,
 }
 
 impl Attempts {
@@ -89,6 +92,7 @@ impl Attempts {
     ) -> Self {
         Self {
             journal,
+            tracer: process.tracer.clone(),
             store: process.store.clone(),
             poster,
             schedule,
@@ -108,7 +112,13 @@ impl Attempts {
         settled: oneshot::Sender<()>,
     ) -> Verdict {
         let started = self.clock.now();
-        let post = self.post(target, payload.event, payload.body.clone());
+        let what = What {
+            event: payload.event,
+            body: payload.body.clone(),
+            attempt: 1,
+            trace: payload.trace,
+        };
+        let post = self.post(target, what);
         tokio::pin!(post);
         let answer = tokio::select! {
             answer = &mut post => answer,
@@ -173,9 +183,13 @@ impl Attempts {
     /// Attempts a leased row again.
     pub(super) async fn retry(&self, target: &Target, delivery: Leased) -> Verdict {
         let started = self.clock.now();
-        let answer = self
-            .post(target, delivery.event_id, delivery.body.clone().into())
-            .await;
+        let what = What {
+            event: delivery.event_id,
+            body: delivery.body.clone().into(),
+            attempt: delivery.attempts.saturating_add(1),
+            trace: delivery.trace,
+        };
+        let answer = self.post(target, what).await;
         let took = self.clock.now() - started;
         count(AttemptNumber::Retry, &answer.outcome, took);
         self.conclude(target, &delivery, answer, took).await
@@ -189,8 +203,9 @@ impl Attempts {
         }
     }
 
-    async fn post(&self, target: &Target, event: EventId, body: Bytes) -> Answer {
-        let id = event.to_string();
+    async fn post(&self, target: &Target, what: What) -> Answer {
+        let id = what.event.to_string();
+        let mut traced = self.begin(target, &what);
         let now = self.clock.wall();
         let old = target.old_secret.as_ref().filter(|old| now < old.until);
         let secrets = [Some(target.secret.expose()), old.map(|old| old.secret.expose())];
@@ -203,14 +218,29 @@ impl Attempts {
             secrets: &secrets,
             headers: &target.headers,
             id: &id,
-            body,
+            body: what.body,
             now_unix_secs: now.unix_timestamp(),
+            trace: traced.context(),
         };
-        match target.dialect {
+        let answer = match target.dialect {
             Dialect::Standard => self.poster.post(post).await,
             // The global address is the operator's own choice.
             Dialect::Seed => self.poster.post_trusted(post).await,
-        }
+        };
+        traced.describe(|span| describe(span, &answer.outcome));
+        traced.end();
+        answer
+    }
+
+    /// The span of an attempt.
+    fn begin(&self, target: &Target, what: &What) -> Traced {
+        let mut traced = self.tracer.begin(what.trace, SpanKind::Client, "webhook attempt");
+        traced.describe(|span| {
+            span.text("webhook.id", target.id.to_string());
+            span.text("event.id", what.event.to_string());
+            span.number("attempt", i64::from(what.attempt));
+        });
+        traced
     }
 
     /// Records the outcome of an attempt of a row that we hold the lease of.
@@ -242,7 +272,7 @@ impl Attempts {
             Outcome::Delivered { .. } => Verdict::Answered,
             Outcome::Failed { .. } => Verdict::Failed,
             Outcome::Gone => {
-                tracing::info!(webhook.id = %target.id, "webhook endpoint answered 410; it gets nothing more");
+                tracing::warn!(webhook.id = %target.id, "webhook endpoint answered 410; it gets nothing more");
                 list::WEBHOOKS_DISABLED.of(DisabledFor::Gone).increment(1);
                 if let Err(error) = webhooks::disable(&self.store, target.id, "it answered 410 Gone").await {
                     tracing::warn!(%error, webhook.id = %target.id, "the webhook could not be disabled; the next 410 will");
@@ -282,6 +312,7 @@ impl Attempts {
             attempted,
             fate,
             lease,
+            trace: payload.trace,
         }
     }
 
@@ -309,6 +340,33 @@ impl Attempts {
         // Unwrap safety: nothing panics while the lock is held.
         #[allow(clippy::unwrap_used)]
         self.rng.lock().unwrap()
+    }
+}
+
+/// What is posted.
+struct What {
+    event: EventId,
+    body: Bytes,
+    /// Which attempt it is, from 1.
+    attempt: u32,
+    /// The trace of the event.
+    trace: Option<TraceContext>,
+}
+
+/// Notes in a span what an attempt came to.
+fn describe(span: &mut Open, outcome: &Outcome) {
+    let status = match outcome {
+        Outcome::Delivered { status } => Some(*status),
+        Outcome::Failed { status, .. } => *status,
+        Outcome::Gone => Some(410),
+    };
+    if let Some(status) = status {
+        span.number("http.response.status_code", i64::from(status));
+    }
+    match outcome {
+        Outcome::Delivered { .. } => {}
+        Outcome::Failed { reason, .. } => span.failed(*reason),
+        Outcome::Gone => span.failed("answered 410 Gone"),
     }
 }
 

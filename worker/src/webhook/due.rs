@@ -131,7 +131,7 @@ async fn work(
         };
         let dispatch = Dispatch::Retry {
             target: target.clone(),
-            delivery,
+            delivery: Box::new(delivery),
             place,
         };
         registry.dispatch(target.id, dispatch).await;

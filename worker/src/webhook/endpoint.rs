@@ -59,7 +59,7 @@ pub(super) enum Dispatch {
     Retry {
         /// Where to, as known when the row was leased.
         target: Arc<Target>,
-        delivery: Leased,
+        delivery: Box<Leased>,
         /// Held while the row is in memory.
         place: Place,
     },
@@ -110,7 +110,7 @@ enum Work {
         settled: oneshot::Sender<()>,
     },
     Retry {
-        delivery: Leased,
+        delivery: Box<Leased>,
         place: Place,
     },
 }
@@ -349,7 +349,7 @@ impl Endpoint {
             let verdict = match waiting.work {
                 Work::First { payload, settled } => attempts.first(&target, &payload, settled).await,
                 Work::Retry { delivery, place } => {
-                    let verdict = attempts.retry(&target, delivery).await;
+                    let verdict = attempts.retry(&target, *delivery).await;
                     drop(place);
                     verdict
                 }

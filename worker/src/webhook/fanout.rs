@@ -14,6 +14,7 @@ use shared::event::legacy;
 use shared::id::{EventId, Token};
 use shared::metrics::list;
 use shared::store::webhooks::Dialect;
+use shared::trace::TraceContext;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -111,7 +112,7 @@ async fn look(endpoints: &mut Endpoints, stop: &CancellationToken) -> Option<Arc
 /// Gives one event to its endpoints, in the order of events, and leaves the ack to a task.
 async fn dispatch(snapshot: &Snapshot, registry: &Registry, delivery: Delivery, tasks: &TaskTracker) {
     list::WEBHOOK_EVENTS.increment();
-    let (payload, seed) = match payloads(&delivery.body) {
+    let (payload, seed) = match payloads(&delivery.body, delivery.trace) {
         Ok(payloads) => payloads,
         Err(reason) => {
             list::WEBHOOK_EVENTS_DEAD.increment();
@@ -156,7 +157,10 @@ async fn acknowledge(delivery: Delivery, pending: Vec<oneshot::Receiver<()>>) {
 }
 
 /// What is posted of an event: its envelope, and for messages the shape of the global webhook.
-fn payloads(body: &Bytes) -> Result<(Arc<Payload>, Option<Arc<Payload>>), &'static str> {
+fn payloads(
+    body: &Bytes,
+    trace: Option<TraceContext>,
+) -> Result<(Arc<Payload>, Option<Arc<Payload>>), &'static str> {
     let envelope: Envelope<'_> = serde_json::from_slice(body).map_err(|_| "the body is no event")?;
     // Anybody may publish to the exchange. A name that the database refuses would be tried for ever.
     if envelope.event.len() > NAME_MAX_BYTES || envelope.event.chars().any(char::is_control) {
@@ -175,6 +179,7 @@ fn payloads(body: &Bytes) -> Result<(Arc<Payload>, Option<Arc<Payload>>), &'stat
             name,
             sequence,
             body,
+            trace,
         })
     };
     let seed = (envelope.event == legacy::EVENT.as_str())

@@ -183,6 +183,7 @@ impl Writer {
             status: note.status,
             took_ms: u32::try_from(note.took.as_millis()).unwrap_or(u32::MAX),
             at: note.at,
+            trace: payload.trace,
         }
     }
 }
@@ -198,6 +199,7 @@ mod tests {
             name: "paused.queue".to_owned(),
             sequence,
             body: vec![b'x'; bytes].into(),
+            trace: None,
         };
         Note {
             payload: Arc::new(payload),

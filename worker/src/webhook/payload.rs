@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use shared::id::{EventId, Token};
+use shared::trace::TraceContext;
 
 /// What an endpoint gets of one event.
 #[derive(Debug)]
@@ -11,4 +12,6 @@ pub(super) struct Payload {
     pub(super) name: String,
     pub(super) sequence: i64,
     pub(super) body: Bytes,
+    /// The trace that the event belongs to.
+    pub(super) trace: Option<TraceContext>,
 }

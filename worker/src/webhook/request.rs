@@ -8,6 +8,7 @@ use bytes::Bytes;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER, USER_AGENT};
 use reqwest::{Client, Response, StatusCode, Url};
 use shared::egress::Reach;
+use shared::trace::{TRACEPARENT, TraceContext};
 use standardwebhooks::{
     HEADER_WEBHOOK_ID, HEADER_WEBHOOK_SIGNATURE, HEADER_WEBHOOK_TIMESTAMP, Webhook, WebhookError,
 };
@@ -62,6 +63,8 @@ pub(super) struct Post<'a> {
     pub(super) body: Bytes,
     /// Seconds since 1970 at the attempt.
     pub(super) now_unix_secs: i64,
+    /// What the endpoint is told of the trace, unless a header of its own says otherwise.
+    pub(super) trace: Option<TraceContext>,
 }
 
 /// Makes attempts. Cheap to clone.
@@ -115,6 +118,9 @@ async fn attempt(client: &Client, post: Post<'_>) -> Answer {
         .header(USER_AGENT, AGENT)
         .header(HEADER_WEBHOOK_ID, post.id)
         .header(HEADER_WEBHOOK_TIMESTAMP, post.now_unix_secs);
+    if let Some(trace) = post.trace.filter(|_| !post.headers.contains_key(TRACEPARENT)) {
+        request = request.header(TRACEPARENT, trace.to_string());
+    }
     if !post.secrets.is_empty() {
         match signatures(&post) {
             Ok(signatures) => request = request.header(HEADER_WEBHOOK_SIGNATURE, signatures),

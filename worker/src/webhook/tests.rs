@@ -21,7 +21,7 @@ use shared::store::deliveries::replays::{self, Filter};
 use shared::store::deliveries::{self, DeliveryState};
 use shared::store::webhooks::registry::NewWebhook;
 use shared::store::webhooks::{self, Dialect, GLOBAL, Limits};
-use shared::telemetry::Health;
+use shared::telemetry::{Health, Tracer};
 use shared::testing::{self, TestBroker, TestDatabase};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -163,6 +163,7 @@ impl Stage {
             randomness: Randomness::system(),
             life: Lifecycle::new(),
             health: Health::new(Clock::system()),
+            tracer: Tracer::default(),
         };
         let stop = process.life.soft().clone();
         self.role = Some((stop, tokio::spawn(run(process, settings))));
@@ -534,6 +535,7 @@ async fn private_addresses_are_out_of_reach() {
             id: "1",
             body: "{}".into(),
             now_unix_secs: 1,
+            trace: None,
         };
         let outcome = poster.post(post).await.outcome;
         assert!(

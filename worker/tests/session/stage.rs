@@ -13,7 +13,7 @@ use shared::process::Process;
 use shared::random::Randomness;
 use shared::recipient::Number;
 use shared::store::sessions::{self, SessionRecord};
-use shared::telemetry::Health;
+use shared::telemetry::{Health, Tracer};
 use shared::testing::{TestBroker, TestDatabase, job_id, token};
 use simulator::fault::{Fault, Kind, Match, On};
 use simulator::population::Manners;
@@ -178,6 +178,7 @@ impl Stage {
             randomness: Randomness::system(),
             life: life.clone(),
             health: Health::new(Clock::system()),
+            tracer: Tracer::default(),
         };
         let health = process.health.clone();
         let worker = WorkerId::generate(name, &mut process.randomness.fork()).expect("a name");

@@ -62,6 +62,7 @@ fn queue(state: QueueState) -> QueueRecord {
         waiting: None,
         moved_at: Some(NOW),
         start_at: None,
+        trace: None,
     }
 }
 

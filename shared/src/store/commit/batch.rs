@@ -25,6 +25,7 @@ use crate::store::StoreError;
 use crate::store::leases::{Fence, smallint};
 use crate::store::queues::{QueueState, millis};
 use crate::store::recipients::restriction;
+use crate::trace::TraceContext;
 use crate::waiting::Standstill;
 
 /// Most characters of an error's words that are kept.
@@ -228,11 +229,19 @@ struct EventColumns<'a> {
     tokens: Vec<&'a str>,
     names: Vec<&'static str>,
     bodies: Vec<&'a str>,
+    traces: Vec<Option<TraceContext>>,
 }
 
 impl EventColumns<'_> {
-    fn parameters(&self) -> [Parameter<'_>; 5] {
-        [&self.shards, &self.ids, &self.tokens, &self.names, &self.bodies]
+    fn parameters(&self) -> [Parameter<'_>; 6] {
+        [
+            &self.shards,
+            &self.ids,
+            &self.tokens,
+            &self.names,
+            &self.bodies,
+            &self.traces,
+        ]
     }
 }
 
@@ -486,6 +495,7 @@ impl<'a> Columns<'a> {
                 self.events.tokens.push(event.token.as_str());
                 self.events.names.push(event.event.as_str());
                 self.events.bodies.push(&event.body);
+                self.events.traces.push(event.trace);
             }
         }
     }

@@ -241,8 +241,9 @@ SELECT * FROM unnest($1::bigint[] /* sessions */, $2::text[] /* messages */, $3:
 ON CONFLICT DO NOTHING";
 
 const OUTBOX: &str = "-- commit::outbox
-INSERT INTO outbox (shard, event_id, token, event, body)
-SELECT shard, event_id, token, event, body
+INSERT INTO outbox (shard, event_id, token, event, body, traceparent)
+SELECT shard, event_id, token, event, body, traceparent
 FROM unnest($1::smallint[] /* shards */, $2::uuid[] /* ids */, $3::text[] /* tokens */, $4::text[] /* events */,
-    $5::text[] /* bodies */) WITH ORDINALITY AS i (shard, event_id, token, event, body, n)
+    $5::text[] /* bodies */, $6::text[] /* traceparents */) WITH ORDINALITY
+    AS i (shard, event_id, token, event, body, traceparent, n)
 ORDER BY n";

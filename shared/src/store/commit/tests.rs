@@ -99,6 +99,7 @@ impl Bench {
             id: &id,
             ids: crate::testing::stanza_ids(),
             job: &send,
+            trace: None,
         };
         let accepted = queues::accepting::accept_all(self.db.store(), self.fence, &[offer]).await;
         match accepted.unwrap().pop().unwrap() {

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::upkeep::PURGE_MAX;
 use crate::id::{DeliveryId, EventId, Token, WebhookId};
 use crate::store::{Store, StoreError};
+use crate::trace::TraceContext;
 
 /// A delivery that was taken.
 #[derive(Clone, Debug)]
@@ -32,23 +33,25 @@ pub struct Taken {
     pub took_ms: u32,
     /// When.
     pub at: OffsetDateTime,
+    /// The trace of the event.
+    pub trace: Option<TraceContext>,
 }
 
 /// Notes deliveries. What is there already stays as it is, and what is for a webhook that is gone is left out.
 pub async fn note(store: &Store, taken: &[Taken]) -> Result<(), StoreError> {
     let sql = "-- deliveries::at_once::note
         INSERT INTO delivery (id, webhook_id, event_id, token, event, sequence, body, state, attempts, last_status,
-            history, created_at, finished_at, at_once)
+            history, created_at, finished_at, at_once, traceparent)
         SELECT t.id, t.webhook, t.event_id, t.token, t.event, t.sequence, t.body, 1, 1, t.status,
             jsonb_build_array(jsonb_build_object('at', floor(extract(epoch FROM t.at) * 1000)::bigint,
                 'status', t.status, 'error', NULL, 'ms', t.ms)),
-            t.at, t.at, true
+            t.at, t.at, true, t.traceparent
         FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::bigint[], $7::text[],
-                $8::smallint[], $9::bigint[], $10::timestamptz[])
-            AS t (id, webhook, event_id, token, event, sequence, body, status, ms, at)
+                $8::smallint[], $9::bigint[], $10::timestamptz[], $11::text[])
+            AS t (id, webhook, event_id, token, event, sequence, body, status, ms, at, traceparent)
         WHERE EXISTS (SELECT 1 FROM webhook w WHERE w.id = t.webhook FOR KEY SHARE)
         ON CONFLICT (webhook_id, event_id) DO NOTHING";
-    let parameters: [&(dyn ToSql + Sync); 10] = [
+    let parameters: [&(dyn ToSql + Sync); 11] = [
         &column(taken, |one| one.id.as_uuid()),
         &column(taken, |one| one.webhook.as_uuid()),
         &column(taken, |one| one.event_id.as_uuid()),
@@ -59,6 +62,7 @@ pub async fn note(store: &Store, taken: &[Taken]) -> Result<(), StoreError> {
         &column(taken, |one| i16::try_from(one.status).unwrap_or_default()),
         &column(taken, |one| i64::from(one.took_ms)),
         &column(taken, |one| one.at),
+        &column(taken, |one| one.trace),
     ];
     store.execute(sql, &parameters).await?;
     Ok(())

@@ -16,6 +16,7 @@ use crate::id::{JobId, QueueId, SessionId, StanzaId, StanzaIds};
 use crate::job::{Delay, Label, Reference, SendJob};
 use crate::store::leases::{self, Fence};
 use crate::store::{Store, StoreError, Tx, violates};
+use crate::trace::TraceContext;
 
 /// What became of a job that was to be accepted.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,6 +48,8 @@ pub struct Offer<'a> {
     pub ids: StanzaIds,
     /// The job.
     pub job: &'a SendJob,
+    /// The trace that it belongs to. The first one of a job counts.
+    pub trace: Option<TraceContext>,
 }
 
 /// Stores jobs of one shard, each its queue and all of its recipients, in their order: all of them in one transaction.
@@ -191,16 +194,17 @@ async fn insert_queues(
         "-- queues::accept
         INSERT INTO queue AS q
             (id, session_id, job_id, fingerprint, content, delay_min_ms, delay_max_ms, on_unknown, total,
-             duplicates, reference, label, start_at, account)
+             duplicates, reference, label, start_at, traceparent, account)
         SELECT id, session_id, job_id, fingerprint, content, delay_min_ms, delay_max_ms, on_unknown, total,
-            duplicates, reference, label, start_at,
+            duplicates, reference, label, start_at, traceparent,
             (SELECT split_part(s.jid, '@', 1) FROM session s WHERE s.id = o.session_id)
         FROM unnest($1::uuid[] /* ids */, $2::bigint[] /* sessions */, $3::text[] /* jobs */,
             $4::bytea[] /* fingerprints */, $5::jsonb[] /* contents */, $6::int[] /* mins */, $7::int[] /* maxs */,
             $8::smallint[] /* on_unknowns */, $9::int[] /* totals */, $10::smallint[] /* duplicates */,
-            $11::text[] /* references */, $12::text[] /* labels */, $13::timestamptz[] /* starts */) WITH ORDINALITY
+            $11::text[] /* references */, $12::text[] /* labels */, $13::timestamptz[] /* starts */,
+            $14::text[] /* traceparents */) WITH ORDINALITY
             AS o (id, session_id, job_id, fingerprint, content, delay_min_ms, delay_max_ms, on_unknown, total,
-                duplicates, reference, label, start_at, n)
+                duplicates, reference, label, start_at, traceparent, n)
         ORDER BY n
         ON CONFLICT DO NOTHING RETURNING {COLUMNS}"
     );
@@ -221,7 +225,8 @@ async fn insert_queues(
     let references = texts(offers, |job| job.reference.as_ref().map(Reference::as_str));
     let labels = texts(offers, |job| job.label.as_ref().map(Label::as_str));
     let starts: Vec<Option<OffsetDateTime>> = offers.iter().map(|offer| offer.job.start_at).collect();
-    let parameters: [&(dyn ToSql + Sync); 13] = [
+    let traces: Vec<Option<TraceContext>> = offers.iter().map(|offer| offer.trace).collect();
+    let parameters: [&(dyn ToSql + Sync); 14] = [
         &ids,
         &sessions,
         &jobs,
@@ -235,6 +240,7 @@ async fn insert_queues(
         &references,
         &labels,
         &starts,
+        &traces,
     ];
     let statement = tx.prepare_cached(&sql).await?;
     Ok(tx.query(&statement, &parameters).await?)

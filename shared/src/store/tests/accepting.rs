@@ -30,6 +30,7 @@ impl Send {
             id: &self.id,
             ids: crate::testing::stanza_ids(),
             job: &self.job,
+            trace: None,
         }
     }
 }
@@ -158,6 +159,7 @@ async fn a_uuid_is_the_identity_of_a_job_of_each_session() {
             id: &id,
             ids: crate::testing::stanza_ids(),
             job: &send,
+            trace: None,
         }
     };
     let together = [offer(a, "a"), offer(b, "b"), offer(b, "b")];

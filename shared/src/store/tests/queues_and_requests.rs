@@ -59,6 +59,7 @@ async fn the_same_job_is_accepted_once_and_another_body_is_refused() {
         id: &id,
         ids: crate::testing::stanza_ids(),
         job: &send,
+        trace: None,
     };
     let claimed = accept_one(&db, fence, offer(queue.id)).await.unwrap();
     assert_eq!(claimed, Acceptance::Conflict);
@@ -82,6 +83,7 @@ async fn a_stale_owner_accepts_nothing() {
         id: &id,
         ids: crate::testing::stanza_ids(),
         job: &job(1),
+        trace: None,
     };
     let result = accept_one(&db, old, offer).await;
     assert!(matches!(result, Err(StoreError::Fenced)));

@@ -263,7 +263,7 @@ impl Parts {
         match event {
             Event::DeviceRefused { reason, .. } => {
                 meter::device_refused(reason.as_str());
-                tracing::info!(session.id = %session, %reason, "a device is left out");
+                tracing::debug!(session.id = %session, %reason, "a device is left out");
             }
             Event::IdentityChanged {
                 device,
@@ -273,7 +273,7 @@ impl Parts {
                 let told = contacts::identity(device, other.as_ref(), *source);
                 self.cx.recorder.event(told);
                 meter::identity_changed();
-                tracing::info!(session.id = %session, "a contact's device has another identity");
+                tracing::debug!(session.id = %session, "a contact's device has another identity");
             }
             Event::SyncRefused { collection } => {
                 meter::app_state_refused(collection);
@@ -281,7 +281,7 @@ impl Parts {
             }
             Event::ResendFailed { reason, .. } => {
                 meter::resend_failed();
-                tracing::info!(session.id = %session, %reason, "a message could not be sent again to a device");
+                tracing::debug!(session.id = %session, %reason, "a message could not be sent again to a device");
             }
             _ => {}
         }

@@ -20,6 +20,7 @@ fn queue(total: u32) -> Queue {
         started: false,
         account: None,
         waiting: None,
+        trace: QueueTrace::default(),
     })
 }
 

@@ -1,12 +1,15 @@
 //! Sends whose outcome is open, and how far each is.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::time::Duration;
 
 use shared::id::QueueId;
+use shared::telemetry::Traced;
 use shared::waiting::Reason;
 use tokio::time::Instant;
 use whatsapp::event::{QueryError, Refusal, SendError};
+use whatsapp::message_id::MessageId;
 
 use crate::session::attempts::Silence;
 use crate::session::context::Context;
@@ -26,6 +29,8 @@ pub(super) struct InHand {
     pub(super) stage: Stage,
     /// When it was asked for; when its frame left, once it has.
     pub(super) since: Instant,
+    /// Its span.
+    pub(super) traced: Traced,
 }
 
 impl InHand {
@@ -44,6 +49,29 @@ impl InHand {
             }
         }
         self.target
+    }
+
+    /// One line for who follows it: WhatsApp has it.
+    pub(super) fn log_sent(&self, cx: &Context, id: &MessageId) {
+        tracing::debug!(
+            session.id = %cx.record.id, queue.id = %self.queue, recipient.seq = self.target.seq, message.id = %id,
+            "message sent"
+        );
+    }
+
+    /// One line for who follows it: it came to nothing this time.
+    pub(super) fn log_failed(&self, cx: &Context, id: &MessageId, error: &SendError) {
+        tracing::debug!(
+            session.id = %cx.record.id, queue.id = %self.queue, recipient.seq = self.target.seq, message.id = %id,
+            %error, "message not sent"
+        );
+    }
+
+    /// Ends its span: it came to nothing, or nobody knows.
+    pub(super) fn end_failed(&mut self, why: impl fmt::Display) {
+        let mut traced = std::mem::take(&mut self.traced);
+        traced.describe(|span| span.failed(why.to_string()));
+        traced.end();
     }
 
     /// Why nobody knows what became of it, which came to nothing for `reason`.

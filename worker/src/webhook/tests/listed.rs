@@ -27,6 +27,7 @@ impl Stage {
             attempted: None,
             fate: Fate::Dead,
             lease: None,
+            trace: None,
         };
         deliveries::insert(self.database.store(), &new)
             .await
@@ -184,6 +185,7 @@ async fn a_test_is_posted_once_and_its_answer_is_kept() {
         attempted: None,
         fate: Fate::InTurn,
         lease: None,
+        trace: None,
     };
     deliveries::insert(stage.database.store(), &new)
         .await

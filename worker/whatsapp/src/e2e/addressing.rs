@@ -76,7 +76,7 @@ impl Addressing {
         self.accepted[space as usize] = true;
         let Some(refused) = refused else { return };
         if !self.accepted[space.other() as usize] {
-            tracing::info!(
+            tracing::debug!(
                 by_lid = space == Space::Lid,
                 "the server shows how the account addresses its chats"
             );

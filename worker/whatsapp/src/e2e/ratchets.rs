@@ -94,7 +94,7 @@ impl Ratchets {
         values: Vec<Option<bytes::Bytes>>,
     ) {
         for (wanted, value) in wanted.iter().zip(values) {
-            let record = value.map_or_else(SessionRecord::default, |bytes| read(&wanted.address, &bytes));
+            let record = value.map_or_else(SessionRecord::default, |bytes| read(&bytes));
             match &wanted.moves_to {
                 None => self.records.fill(&wanted.address, record),
                 // What came into memory while the store was asked is newer than its answer.
@@ -375,9 +375,9 @@ impl Ratchets {
 }
 
 /// A record that can't be read is a session that is lost; the peer will ask for a new one.
-fn read(address: &Address, bytes: &[u8]) -> SessionRecord {
+fn read(bytes: &[u8]) -> SessionRecord {
     SessionRecord::decode(bytes).unwrap_or_else(|error| {
-        tracing::warn!(device = ?address.jid(), %error, "a stored session can't be read and is taken for none");
+        tracing::warn!(%error, "a stored session can't be read and is taken for none");
         SessionRecord::default()
     })
 }
