@@ -52,5 +52,6 @@ mod target;
 mod turn;
 mod uploads;
 mod way;
+mod written;
 
 pub use settings::Settings;

@@ -54,6 +54,9 @@ impl Parts {
                 self.cx.recorder.event(vote.into_event());
             }
         }
+        if let Some(event) = self.written.take() {
+            self.cx.recorder.event(event);
+        }
         self.cx.recorder.after(After::Step(done));
     }
 
@@ -176,6 +179,7 @@ impl Parts {
         match (is_status, incoming.message.protocol_message.is_some()) {
             (false, _) => {
                 self.keep(&incoming, &message);
+                self.written.note(&message);
                 let told = shared::event::Event::NewMessage(Box::new(message));
                 self.cx.recorder.event(told);
             }
