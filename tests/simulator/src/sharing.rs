@@ -41,6 +41,10 @@ pub struct Past {
     /// When the newest message was sent, unix seconds; when this was set, if absent.
     #[serde(default)]
     pub newest: Option<u64>,
+    /// Whether something was said about messages: each chat's newest has a reaction of its contact, and the one before is a poll
+    /// in which the contact has voted.
+    #[serde(default)]
+    pub about: bool,
 }
 
 const fn chunk() -> u32 {

@@ -43,6 +43,7 @@ use super::standstill::Standstills;
 use super::status::Status;
 use super::target::Target;
 use super::uploads::Uploads;
+use super::written::Written;
 use crate::job::pending::{PendingJob, Stage};
 
 /// A session's parts.
@@ -71,6 +72,7 @@ pub(super) struct Parts {
     schedules: Schedules,
     standstills: Standstills,
     uploads: Uploads,
+    written: Written,
 }
 
 impl Parts {
@@ -101,6 +103,7 @@ impl Parts {
             schedules: Schedules::default(),
             standstills: Standstills::default(),
             uploads: Uploads::default(),
+            written: Written::default(),
         };
         parts.reader.read_queues(&mut parts.cx);
         if parts.cx.record.wanted {

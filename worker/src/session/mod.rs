@@ -55,5 +55,6 @@ mod traces;
 mod turn;
 mod uploads;
 mod way;
+mod written;
 
 pub use settings::Settings;

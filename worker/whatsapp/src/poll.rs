@@ -3,6 +3,7 @@
 //! Facts: docs/PROTOCOL.md, "Message content".
 
 use aes_gcm::{AeadInOut as _, Aes256Gcm, KeyInit as _};
+use bytes::Bytes;
 use hkdf::Hkdf;
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
@@ -50,7 +51,7 @@ impl Ballot<'_> {
     pub fn seal(&self, options: &[&str], iv: [u8; IV_BYTES]) -> PollEncValue {
         let chosen = options
             .iter()
-            .map(|name| bytes::Bytes::copy_from_slice(&option_hash(name)));
+            .map(|name| Bytes::copy_from_slice(&option_hash(name)));
         let vote = PollVoteMessage {
             selected_options: chosen.collect(),
         };
@@ -88,6 +89,18 @@ impl Ballot<'_> {
 /// How votes name an option.
 pub fn option_hash(name: &str) -> [u8; 32] {
     Sha256::digest(name).into()
+}
+
+/// What a vote that was opened has in the place of what was sealed: the texts of the options, and no vector.
+pub fn opened(options: Vec<String>) -> PollEncValue {
+    let options = options.into_iter().map(Bytes::from);
+    let vote = PollVoteMessage {
+        selected_options: options.collect(),
+    };
+    PollEncValue {
+        enc_payload: Some(vote.encode_to_vec().into()),
+        enc_iv: None,
+    }
 }
 
 /// What the key is derived for.

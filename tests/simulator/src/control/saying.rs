@@ -142,7 +142,7 @@ fn said(body: SayBody, salt: &str) -> Result<Said, Refusal> {
     } else if let Some(hex) = body.protobuf {
         Said::Message(encoded(&hex)?)
     } else if let Some(reaction) = body.reaction {
-        of(reaction.into_message())
+        of(reaction.into_message(&body.to))
     } else if let Some(edit) = body.edit {
         of(edit.into_message())
     } else if let Some(poll) = body.poll {
@@ -183,9 +183,14 @@ fn encoded(text: &str) -> Result<Bytes, Refusal> {
 }
 
 impl ReactionBody {
-    fn into_message(self) -> Message {
+    fn into_message(self, to: &str) -> Message {
+        let chat = match to.contains('@') {
+            true => to.to_owned(),
+            false => format!("{}@s.whatsapp.net", to.trim_start_matches('+')),
+        };
         let reaction = ReactionMessage {
             key: Some(MessageKey {
+                remote_jid: Some(chat),
                 id: Some(self.id),
                 from_me: Some(self.own),
                 ..MessageKey::default()

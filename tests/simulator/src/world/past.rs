@@ -8,10 +8,14 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use whatsapp::poll::option_hash;
 use whatsapp::proto::history_sync::HistorySyncType;
 use whatsapp::proto::message::peer_data_operation_request_message::HistorySyncOnDemandRequest;
+use whatsapp::proto::message::poll_creation_message::Option as PollOption;
+use whatsapp::proto::message::{PollCreationMessage, PollVoteMessage};
 use whatsapp::proto::{
-    Conversation, HistorySync, HistorySyncMsg, Message, MessageKey, Pushname, WebMessageInfo,
+    Conversation, HistorySync, HistorySyncMsg, Message, MessageKey, PollUpdate, Pushname, Reaction,
+    WebMessageInfo,
 };
 
 use super::World;
@@ -189,7 +193,7 @@ impl Past {
 
     /// Every third message is the account's own.
     fn message(&self, chat: u32, place: u32, jid: Option<String>) -> WebMessageInfo {
-        WebMessageInfo {
+        let info = WebMessageInfo {
             key: Some(MessageKey {
                 remote_jid: jid,
                 from_me: Some(place % 3 == 2),
@@ -202,8 +206,72 @@ impl Past {
             }),
             message_timestamp: Some(self.sent_at(chat, place)),
             ..WebMessageInfo::default()
+        };
+        match place {
+            0 if self.about => self.reacted_to(info, chat),
+            1 if self.about => self.voted_in(info, chat),
+            _ => info,
         }
     }
+
+    fn reacted_to(&self, info: WebMessageInfo, chat: u32) -> WebMessageInfo {
+        let reaction = Reaction {
+            key: Some(self.about(&info, "A0")),
+            text: Some("👍".to_owned()),
+            sender_timestamp_ms: millis(self.sent_at(chat, 0)),
+            ..Reaction::default()
+        };
+        WebMessageInfo {
+            reactions: vec![reaction],
+            ..info
+        }
+    }
+
+    /// The message is a poll, and the vote of the contact is for its first option.
+    fn voted_in(&self, info: WebMessageInfo, chat: u32) -> WebMessageInfo {
+        let option = |name: &str| PollOption {
+            option_name: Some(name.to_owned()),
+            ..PollOption::default()
+        };
+        let poll = PollCreationMessage {
+            name: Some(format!("poll of chat {chat}")),
+            options: vec![option("yes"), option("no")],
+            selectable_options_count: Some(1),
+            ..PollCreationMessage::default()
+        };
+        let vote = PollUpdate {
+            poll_update_message_key: Some(self.about(&info, "A1")),
+            vote: Some(PollVoteMessage {
+                selected_options: vec![option_hash("yes").to_vec().into()],
+            }),
+            sender_timestamp_ms: millis(self.sent_at(chat, 0)),
+            ..PollUpdate::default()
+        };
+        WebMessageInfo {
+            message: Some(Message {
+                poll_creation_message_v3: Some(Box::new(poll)),
+                ..Message::default()
+            }),
+            message_secret: Some(vec![7; 32].into()),
+            poll_updates: vec![vote],
+            ..info
+        }
+    }
+
+    /// The key of what the contact said about a message.
+    fn about(&self, info: &WebMessageInfo, prefix: &str) -> MessageKey {
+        let key = info.key.clone().unwrap_or_default();
+        let id = key.id.as_deref().unwrap_or_default();
+        MessageKey {
+            id: Some(format!("{prefix}{id}")),
+            from_me: Some(false),
+            ..key
+        }
+    }
+}
+
+fn millis(seconds: u64) -> Option<i64> {
+    i64::try_from(seconds).ok()?.checked_mul(1_000)
 }
 
 /// The messages of all chats that are wanted, in pieces of so many as the script says. Of a long chat a part is in one piece, and

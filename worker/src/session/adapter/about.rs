@@ -2,6 +2,7 @@
 //!
 //! Pure. That its sender may do so has been found out before there was an event.
 
+use serde_json::Value;
 use shared::event::{
     DeletedMessage, Event, LinkClick, MessageBody, MessageHeader, MessageReaction, MessageRef,
     MessagesDelete, NewMessage, ReactionTold, UpdateHeader,
@@ -27,6 +28,39 @@ pub(crate) fn events(incoming: &Incoming, told: &NewMessage, owner: Option<&Owne
     events.into_iter().flatten().collect()
 }
 
+/// The message that a reaction or a vote names, as the account sees it: on the wire it is as its sender does.
+pub(crate) fn turn_key(told: &mut NewMessage, incoming: &Incoming, owner: Option<&Owner>) {
+    let message = unwrapped(&incoming.message);
+    let reaction = message
+        .reaction_message
+        .as_ref()
+        .and_then(|said| said.key.as_ref());
+    let vote = message.poll_update_message.as_ref();
+    let vote = vote.and_then(|said| said.poll_creation_message_key.as_ref());
+    let (field, Some(key)) = (
+        match reaction {
+            Some(_) => "key",
+            None => "pollCreationMessageKey",
+        },
+        reaction.or(vote),
+    ) else {
+        return;
+    };
+    let author = author(incoming, owner, key);
+    let of_status = key.remote_jid.as_deref().filter(|chat| *chat == STATUSES);
+    let chat = of_status.unwrap_or(&told.header.wuid).to_owned();
+    let Some(shown) = told.body.message.get_mut(field).and_then(Value::as_object_mut) else {
+        return;
+    };
+    shown.insert("remoteJid".to_owned(), chat.into());
+    shown.insert("fromMe".to_owned(), author.is_us.into());
+    match author.jid {
+        Some(author) => drop(shown.insert("participant".to_owned(), author.to_string().into())),
+        None if of_status.is_none() => drop(shown.remove("participant")),
+        None => {}
+    }
+}
+
 /// A message, and whose account it came to.
 struct About<'a> {
     incoming: &'a Incoming,
@@ -48,7 +82,7 @@ impl About<'_> {
     fn change(&self) -> Option<Event> {
         let protocol = unwrapped(&self.incoming.message).protocol_message.as_deref()?;
         let (key, header) = (protocol.key.as_ref()?, &self.told.header);
-        let (id, author) = (id(key)?, self.author(key));
+        let (id, author) = (id(key)?, author(self.incoming, self.owner, key));
         match Type::try_from(protocol.r#type?).ok()? {
             Type::Revoke => Some(Event::MessagesDelete(MessagesDelete::Messages(vec![
                 self.deleted(id, author),
@@ -98,7 +132,7 @@ impl About<'_> {
     fn reaction(&self) -> Option<Event> {
         let reaction = unwrapped(&self.incoming.message).reaction_message.as_ref()?;
         let key = reaction.key.as_ref()?;
-        let author = self.author(key);
+        let author = author(self.incoming, self.owner, key);
         let of_status = key.remote_jid.as_deref().filter(|chat| *chat == STATUSES);
         let wuid = of_status.map_or_else(|| self.told.header.wuid.clone(), str::to_owned);
         let key = MessageRef {
@@ -125,38 +159,6 @@ impl About<'_> {
         (!self.incoming.from_me).then(|| Event::MessageLinkClick(Box::new(click)))
     }
 
-    /// Who wrote the message of a key, which is as its sender sees it.
-    fn author(&self, key: &MessageKey) -> Author {
-        let (incoming, is_sender) = (self.incoming, key.from_me == Some(true));
-        if !incoming.chat.is_group() {
-            return Author {
-                is_us: incoming.from_me == is_sender,
-                jid: None,
-                is_sender,
-            };
-        }
-        let jid = match is_sender {
-            true => Some(incoming.sender.to_bare()),
-            false => key.participant.as_deref().and_then(|jid| jid.parse().ok()),
-        };
-        let jid = jid.map(|jid: Jid| jid.to_bare());
-        let is_us = match is_sender {
-            true => incoming.from_me,
-            false => jid.as_ref().is_some_and(|jid| self.is_us(jid)),
-        };
-        Author {
-            is_us,
-            jid,
-            is_sender,
-        }
-    }
-
-    fn is_us(&self, jid: &Jid) -> bool {
-        let jid = jid.to_string();
-        let own = |owner: &Owner| owner.jid == jid || owner.lid.as_ref() == Some(&jid);
-        self.owner.is_some_and(own)
-    }
-
     fn header(&self) -> MessageHeader {
         self.told.header.clone()
     }
@@ -164,6 +166,36 @@ impl About<'_> {
     /// When, in milliseconds since 1970.
     fn at(&self) -> i64 {
         i64::try_from(self.incoming.timestamp.as_millis()).unwrap_or(i64::MAX)
+    }
+}
+
+/// Who wrote the message of a key, which is as its sender sees it.
+fn author(incoming: &Incoming, owner: Option<&Owner>, key: &MessageKey) -> Author {
+    let is_sender = key.from_me == Some(true);
+    if !incoming.chat.is_group() {
+        return Author {
+            is_us: incoming.from_me == is_sender,
+            jid: None,
+            is_sender,
+        };
+    }
+    let jid = match is_sender {
+        true => Some(incoming.sender.to_bare()),
+        false => key.participant.as_deref().and_then(|jid| jid.parse().ok()),
+    };
+    let jid = jid.map(|jid: Jid| jid.to_bare());
+    let is_own = |jid: &Jid| {
+        let jid = jid.to_string();
+        owner.is_some_and(|owner| owner.jid == jid || owner.lid.as_ref() == Some(&jid))
+    };
+    let is_us = match is_sender {
+        true => incoming.from_me,
+        false => jid.as_ref().is_some_and(is_own),
+    };
+    Author {
+        is_us,
+        jid,
+        is_sender,
     }
 }
 

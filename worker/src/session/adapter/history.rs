@@ -22,7 +22,7 @@ use whatsapp::jid::Jid;
 use whatsapp::time::Timestamp;
 
 use super::events::Peer;
-use super::messages::new_message;
+use super::messages::{new_message, poll_secret};
 use super::names::{message_id, wall};
 use super::received::received;
 
@@ -145,11 +145,15 @@ fn said(messages: Vec<Incoming>, since: Option<OffsetDateTime>, keeping: &Keepin
     for message in messages.into_iter().filter(is_wanted) {
         let keep = keeping.files;
         let file = keep.and_then(|keep| received(&message, keeping.now, keep));
+        let secret = poll_secret(&message);
         let Some(message) = new_message(&message) else {
             continue;
         };
         told.files.extend(file);
-        let kept = keeping.bytes.and_then(|most| ChatChange::of_past(&message, most));
+        let mut kept = keeping.bytes.and_then(|most| ChatChange::of_past(&message, most));
+        if let Some(ChatChange::Recalled(arrival)) = &mut kept {
+            arrival.secret = secret;
+        }
         told.chats.extend(kept);
         set.push(message);
     }

@@ -17,7 +17,6 @@ use whatsapp::message_id::MessageId;
 use whatsapp::message_secret;
 use whatsapp::poll::{Ballot, option_hash};
 
-use super::super::content;
 use super::messages::new_message;
 use super::names::{server, stanza_id};
 
@@ -121,7 +120,7 @@ pub(super) fn open(
         let found = find(incoming, &cast, device, stored);
         let chosen = found.as_ref().map(|(_, chosen)| chosen.clone());
         if let Some(update) = &mut incoming.message.poll_update_message {
-            update.vote = chosen.map(content::vote::opened);
+            update.vote = chosen.map(whatsapp::poll::opened);
         }
         if let Some((poll, chosen)) = found {
             let totals = counts.count(&cast, &poll, &chosen);

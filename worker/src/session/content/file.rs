@@ -38,7 +38,7 @@ pub(crate) fn file(message: &proto::Message) -> Option<File> {
     }
     if let Some(image) = &message.image_message {
         Some(read!(image, Image, "image/jpeg", None))
-    } else if let Some(video) = &message.video_message {
+    } else if let Some(video) = message.video_message.as_ref().or(message.ptv_message.as_ref()) {
         Some(read!(video, Video, "video/mp4", None))
     } else if let Some(audio) = &message.audio_message {
         Some(read!(audio, Audio, "audio/ogg", None))

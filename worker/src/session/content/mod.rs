@@ -18,6 +18,7 @@ mod file;
 mod header;
 mod image;
 mod interactive;
+mod invitation;
 mod key;
 mod list;
 mod live_location;
@@ -96,6 +97,7 @@ kinds! {
     }
     received {
         interactive,
+        invitation,
         replies,
     }
 }
@@ -128,7 +130,6 @@ pub fn describe(message: &proto::Message) -> Option<Described> {
 /// Kinds whose content is not shown: their name alone tells a receiver that something came.
 fn by_name(message: &proto::Message) -> Option<Described> {
     let names = [
-        (message.group_invite_message.is_some(), "groupInviteMessage"),
         (message.edited_message.is_some(), "editedMessage"),
         (message.pin_in_chat_message.is_some(), "pinInChatMessage"),
         (message.keep_in_chat_message.is_some(), "keepInChatMessage"),

@@ -24,12 +24,13 @@ pub(super) fn render(video: &Video) -> proto::Message {
 }
 
 pub(super) fn describe(message: &proto::Message) -> Option<Described> {
-    let video = message
-        .video_message
-        .as_deref()
-        .or(message.ptv_message.as_deref())?;
+    let (kind, video) = match (&message.video_message, &message.ptv_message) {
+        (Some(video), _) => ("videoMessage", video),
+        (None, Some(round)) => ("ptvMessage", round),
+        (None, None) => return None,
+    };
     Some(Described {
-        kind: "videoMessage",
+        kind,
         body: described(video),
     })
 }

@@ -29,18 +29,6 @@ pub(super) fn render(vote: &Vote, to: &Rendering<'_>) -> proto::Message {
     }
 }
 
-/// What a vote that was opened has in the place of what was sealed: the texts of the options, and no vector.
-pub(in crate::session) fn opened(options: Vec<String>) -> PollEncValue {
-    let options = options.into_iter().map(Bytes::from);
-    let vote = PollVoteMessage {
-        selected_options: options.collect(),
-    };
-    PollEncValue {
-        enc_payload: Some(vote.encode_to_vec().into()),
-        enc_iv: None,
-    }
-}
-
 pub(super) fn describe(message: &proto::Message) -> Option<Described> {
     let update = message.poll_update_message.as_ref()?;
     let chosen = update.vote.as_ref().and_then(chosen);
@@ -74,6 +62,8 @@ pub(super) const GOLDEN: (&str, &str) = (
 
 #[cfg(test)]
 mod tests {
+    use whatsapp::poll::opened;
+
     use super::*;
 
     fn body(vote: Option<PollEncValue>) -> serde_json::Value {

@@ -54,6 +54,9 @@ impl Parts {
                 self.cx.recorder.event(vote.into_event());
             }
         }
+        if let Some(event) = self.written.take() {
+            self.cx.recorder.event(event);
+        }
         self.cx.recorder.after(After::Step(done));
     }
 
@@ -157,7 +160,7 @@ impl Parts {
     }
 
     fn on_message(&mut self, incoming: Incoming) {
-        let Some(message) = new_message(&incoming) else {
+        let Some(mut message) = new_message(&incoming) else {
             return;
         };
         let (cx, is_status) = (&mut self.cx, is_status(&incoming));
@@ -169,6 +172,7 @@ impl Parts {
         cx.recorder.write.polls.extend(poll);
         let owner = cx.record.owner.as_ref();
         let others = about::events(&incoming, &message, owner);
+        about::turn_key(&mut message, &incoming, owner);
         if let Some(author) = ChatChange::author(&message).filter(|_| !is_status) {
             let name = message.header.push_name.as_deref();
             self.contacts.on_message(cx, author, name);
@@ -176,6 +180,7 @@ impl Parts {
         match (is_status, incoming.message.protocol_message.is_some()) {
             (false, _) => {
                 self.keep(&incoming, &message);
+                self.written.note(&message);
                 let told = shared::event::Event::NewMessage(Box::new(message));
                 self.cx.recorder.event(told);
             }

@@ -22,7 +22,7 @@ pub(crate) use self::names::Own;
 use crate::event::{HistoryChat, HistoryContact, HistoryCounts, Incoming};
 use crate::jid::{Jid, Server};
 
-/// Most messages, or chats and people, of one portion.
+/// Most chats and people of one portion, and most messages without what is about the last of them.
 pub const MAX_PORTION: usize = 200;
 /// A portion ends behind so many bytes, unpacked.
 const MAX_PORTION_BYTES: usize = 256 << 10;
@@ -162,10 +162,12 @@ fn fill(
                 contacts.extend(contact.flatten());
             }
             Entry::PushName(name) => contacts.extend(told::contact(name, names)),
-            Entry::Message { chat, message } => match told::message(*message, &chat, names, own) {
-                Some(message) => messages.push(message),
-                None => place.counts.skipped += 1,
-            },
+            Entry::Message { chat, message } => {
+                let (told, left_out) = told::messages(*message, &chat, names, own);
+                taken += told.len().saturating_sub(1);
+                messages.extend(told);
+                place.counts.skipped += left_out;
+            }
             Entry::Skipped => place.counts.skipped += 1,
             Entry::Pair(_) | Entry::Salt(_) => {}
         }

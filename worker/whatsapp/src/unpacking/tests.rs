@@ -6,9 +6,12 @@ use flate2::{Compression, write::ZlibEncoder};
 use prost::Message as _;
 
 use super::*;
+use crate::poll::{opened, option_hash};
 use crate::proto::{
     Conversation, GroupParticipant, HistorySync, HistorySyncMsg, Message, MessageKey,
-    PhoneNumberToLidMapping, Pushname, WebMessageInfo, message::ProtocolMessage,
+    PhoneNumberToLidMapping, PollUpdate, Pushname, Reaction, WebMessageInfo,
+    message::poll_creation_message::Option as PollOption,
+    message::{PollCreationMessage, PollVoteMessage, ProtocolMessage},
 };
 use crate::testing::{bytes, state_vector};
 use crate::time::Timestamp;
@@ -54,7 +57,7 @@ fn read(packed: Bytes) -> Result<Said, BadPiece> {
                 said.contacts.extend(contacts);
             }
             Portion::Messages(messages) => {
-                assert!(messages.len() <= MAX_PORTION);
+                assert!(messages.len() < MAX_PORTION + told::MAX_ABOUT + 1);
                 said.messages.extend(messages);
             }
             Portion::End => {
@@ -270,6 +273,77 @@ fn chats_people_and_messages_are_told_by_both_names() {
     );
     assert_eq!(said.messages[0].chat_alt.as_ref().unwrap().to_string(), phone);
     assert_eq!(said.counts.skipped, 2, "of nobody, and what is no message");
+}
+
+#[test]
+fn reactions_and_votes_are_told_behind_what_they_are_about() {
+    let key = |id: &str, from_me: bool, participant: Option<&str>| MessageKey {
+        id: Some(id.to_owned()),
+        from_me: Some(from_me),
+        participant: participant.map(str::to_owned),
+        ..MessageKey::default()
+    };
+    let reaction = |id: &str, text: &str, from_me, at| Reaction {
+        key: Some(key(id, from_me, Some("102@lid").filter(|_| !from_me))),
+        text: Some(text.to_owned()),
+        sender_timestamp_ms: at,
+        ..Reaction::default()
+    };
+    let mut poll = text("P", "", 100);
+    key_of(&mut poll).participant = Some("102@lid".into());
+    let option = |name: &str| PollOption {
+        option_name: Some(name.to_owned()),
+        ..PollOption::default()
+    };
+    let info = poll.message.as_mut().unwrap();
+    info.message = Some(Message {
+        poll_creation_message_v3: Some(Box::new(PollCreationMessage {
+            options: vec![option("here"), option("there")],
+            ..PollCreationMessage::default()
+        })),
+        ..Message::default()
+    });
+    info.message_secret = Some(Bytes::from_static(&[7; 32]));
+    info.reactions = vec![
+        reaction("R1", "🦖", false, Some(150_000)),
+        reaction("R2", "❤", true, None),
+    ];
+    info.poll_updates = vec![PollUpdate {
+        poll_update_message_key: Some(key("V", false, Some("102@lid"))),
+        vote: Some(PollVoteMessage {
+            selected_options: vec![option_hash("there").to_vec().into(), Bytes::from_static(b"none")],
+        }),
+        sender_timestamp_ms: Some(160_000),
+        ..PollUpdate::default()
+    }];
+    let said = read_history(&HistorySync {
+        conversations: vec![Conversation {
+            id: Some("1-2@g.us".into()),
+            messages: vec![poll],
+            ..Conversation::default()
+        }],
+        ..HistorySync::default()
+    });
+    let told = said
+        .messages
+        .iter()
+        .map(|message| (message.id.as_str(), message.from_me, message.timestamp.as_secs()));
+    let expected = [
+        ("P", false, 100),
+        ("R1", false, 150),
+        ("R2", true, 100),
+        ("V", false, 160),
+    ];
+    assert_eq!(told.collect::<Vec<_>>(), expected);
+    let reaction = said.messages[1].message.reaction_message.as_ref().unwrap();
+    assert_eq!(reaction.key.as_ref().unwrap().id.as_deref(), Some("P"));
+    let vote = said.messages[3].message.poll_update_message.as_ref().unwrap();
+    assert_eq!(vote.vote.as_ref(), Some(&opened(vec!["there".to_owned()])));
+    let beside = said.messages[0].message.message_context_info.as_ref();
+    assert!(
+        beside.unwrap().message_secret.is_some(),
+        "by which later votes are opened"
+    );
 }
 
 #[test]

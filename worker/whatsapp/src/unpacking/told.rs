@@ -1,11 +1,18 @@
 //! Chats, people and messages of a piece, as the owner is told of them.
 
+use std::collections::HashMap;
+
 use super::entries::{Chat, PushName};
 use super::names::{Names, Own};
 use crate::event::{HistoryChat, HistoryContact, HistoryMember, Incoming, unwrapped};
 use crate::jid::Jid;
-use crate::proto::WebMessageInfo;
+use crate::poll::{opened, option_hash};
+use crate::proto::message::{PollUpdateMessage, ReactionMessage};
+use crate::proto::{Message, MessageKey, WebMessageInfo};
 use crate::time::Timestamp;
+
+/// Most reactions and votes of one message that are told.
+pub(super) const MAX_ABOUT: usize = 200;
 
 /// A chat, and the person that it is with; `None` if it has no address.
 pub(super) fn chat(chat: Chat, names: &Names, own: &Own) -> Option<(HistoryChat, Option<HistoryContact>)> {
@@ -58,11 +65,93 @@ pub(super) fn contact(name: PushName, names: &Names) -> Option<HistoryContact> {
     })
 }
 
-/// A message; `None` of what is nothing for people: notes of the chat's own, what devices tell each other, and what is said
-/// about another message, which the phone has put into that one.
+/// A message, and behind it what was said about it, which the phone has put into it: reactions and votes, as messages of their
+/// own. And how many entries are left out.
+pub(super) fn messages(info: WebMessageInfo, chat: &str, names: &Names, own: &Own) -> (Vec<Incoming>, u64) {
+    let about = about(&info);
+    let mut left_out = about.len().saturating_sub(MAX_ABOUT) as u64;
+    let mut told = Vec::with_capacity(1);
+    for info in [info].into_iter().chain(about.into_iter().take(MAX_ABOUT)) {
+        match message(info, chat, names, own) {
+            Some(message) => told.push(message),
+            None => left_out += 1,
+        }
+    }
+    (told, left_out)
+}
+
+/// What was said about a message, each as the message that it once was.
+fn about(info: &WebMessageInfo) -> Vec<WebMessageInfo> {
+    let said = |key: Option<&MessageKey>, at_ms: Option<i64>, message: Message| WebMessageInfo {
+        key: key.cloned(),
+        message: Some(message),
+        message_timestamp: at_ms
+            .and_then(|at| u64::try_from(at / 1_000).ok())
+            .filter(|at| *at > 0)
+            .or(info.message_timestamp),
+        ..WebMessageInfo::default()
+    };
+    let reactions = info.reactions.iter().map(|reaction| {
+        let told = ReactionMessage {
+            key: info.key.clone(),
+            text: reaction.text.clone(),
+            sender_timestamp_ms: reaction.sender_timestamp_ms,
+            ..ReactionMessage::default()
+        };
+        let message = Message {
+            reaction_message: Some(Box::new(told)),
+            ..Message::default()
+        };
+        said(reaction.key.as_ref(), reaction.sender_timestamp_ms, message)
+    });
+    let options = options(info);
+    let votes = info.poll_updates.iter().map(|vote| {
+        let chosen = vote.vote.iter().flat_map(|vote| &vote.selected_options);
+        let names = chosen.filter_map(|hash| options.get(hash.as_ref()).cloned());
+        let told = PollUpdateMessage {
+            poll_creation_message_key: info.key.clone(),
+            vote: Some(opened(names.collect())),
+            sender_timestamp_ms: vote.sender_timestamp_ms,
+            ..PollUpdateMessage::default()
+        };
+        let message = Message {
+            poll_update_message: Some(Box::new(told)),
+            ..Message::default()
+        };
+        said(
+            vote.poll_update_message_key.as_ref(),
+            vote.sender_timestamp_ms,
+            message,
+        )
+    });
+    reactions.chain(votes).collect()
+}
+
+/// The options of a poll, by how votes name them.
+fn options(info: &WebMessageInfo) -> HashMap<[u8; 32], String> {
+    let Some(message) = info.message.as_ref().filter(|_| !info.poll_updates.is_empty()) else {
+        return HashMap::new();
+    };
+    let message = unwrapped(message);
+    let poll = message
+        .poll_creation_message
+        .as_deref()
+        .or(message.poll_creation_message_v2.as_deref())
+        .or(message.poll_creation_message_v3.as_deref())
+        .or(message.poll_creation_message_v5.as_deref());
+    let options = poll.into_iter().flat_map(|poll| &poll.options);
+    let named = options.filter_map(|option| option.option_name.clone());
+    named.map(|name| (option_hash(&name), name)).collect()
+}
+
+/// A message; `None` of what is nothing for people: notes of the chat's own, and what devices tell each other.
 pub(super) fn message(info: WebMessageInfo, chat: &str, names: &Names, own: &Own) -> Option<Incoming> {
     let (key, mut message) = (info.key?, info.message?);
     message.sender_key_distribution_message = None;
+    if let Some(secret) = info.message_secret {
+        let beside = message.message_context_info.get_or_insert_default();
+        beside.message_secret.get_or_insert(secret);
+    }
     if unwrapped(&message).protocol_message.is_some() {
         return None;
     }

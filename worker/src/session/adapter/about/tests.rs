@@ -20,9 +20,9 @@ fn owner() -> Owner {
     }
 }
 
-/// What is told of a message of Ana's in a chat.
-fn told(chat: &str, message: Message) -> Vec<Value> {
-    let incoming = Incoming {
+/// A message of Ana's in a chat.
+fn incoming(chat: &str, message: Message) -> Incoming {
+    Incoming {
         id: "3EB0FF".parse().unwrap(),
         chat: chat.parse().unwrap(),
         chat_alt: None,
@@ -34,7 +34,12 @@ fn told(chat: &str, message: Message) -> Vec<Value> {
         timestamp: Timestamp::from_secs(1_666_479_478),
         offline: false,
         message,
-    };
+    }
+}
+
+/// What is told of it beside itself.
+fn told(chat: &str, message: Message) -> Vec<Value> {
+    let incoming = incoming(chat, message);
     let told = new_message(&incoming).unwrap();
     let events = events(&incoming, &told, Some(&owner()));
     let events = events.into_iter().map(|event| {
@@ -42,6 +47,14 @@ fn told(chat: &str, message: Message) -> Vec<Value> {
         json!([name, event])
     });
     events.collect()
+}
+
+/// How its own event names the message that it is about.
+fn turned(chat: &str, message: Message) -> Value {
+    let incoming = incoming(chat, message);
+    let mut told = new_message(&incoming).unwrap();
+    turn_key(&mut told, &incoming, Some(&owner()));
+    told.body.message["key"].take()
 }
 
 fn key(from_me: bool, participant: Option<&str>) -> MessageKey {
@@ -147,4 +160,23 @@ fn a_reaction_is_told_with_its_message_as_we_see_it() {
         told(ANA, reaction("🦖", nothing)).is_empty(),
         "it names no message"
     );
+}
+
+#[test]
+fn a_reaction_names_its_message_as_the_account_sees_it() {
+    let ours = turned(ANA, reaction("x", key(false, None)));
+    assert_eq!(ours, json!({ "id": "3EB0A1", "fromMe": true, "remoteJid": ANA }));
+    let theirs = turned(ANA, reaction("x", key(true, None)));
+    assert_eq!(
+        theirs,
+        json!({ "id": "3EB0A1", "fromMe": false, "remoteJid": ANA })
+    );
+    for (author, is_us) in [("99999:4@lid", true), ("12345:2@lid", false)] {
+        let shown = turned(GROUP, reaction("x", key(false, Some(author))));
+        let bare = format!("{}@lid", author.split(':').next().unwrap());
+        let wanted = json!({ "id": "3EB0A1", "fromMe": is_us, "remoteJid": GROUP, "participant": bare });
+        assert_eq!(shown, wanted);
+    }
+    let own = turned(GROUP, reaction("x", key(true, None)));
+    assert_eq!(own["participant"], "98765@lid");
 }
