@@ -6,6 +6,7 @@
 pub mod baileys;
 pub mod bucket;
 pub mod cluster;
+pub mod documents;
 pub mod events;
 pub mod folder;
 pub mod http;

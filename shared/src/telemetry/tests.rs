@@ -53,6 +53,16 @@ async fn a_silent_loop_is_stuck_until_it_beats() {
     assert!(health.stuck().is_empty(), "a loop that ended is not stuck");
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_went_wrong_lately_is_told_for_a_while() {
+    let health = Health::new(crate::clock::Clock::system());
+    health.lately("sessions", "the disk is full".to_owned());
+    assert_eq!(health.troubles(), ["sessions: the disk is full"]);
+    assert!(health.not_ready().await.is_empty());
+    tokio::time::advance(Duration::from_secs(100)).await;
+    assert!(health.troubles().is_empty());
+}
+
 /// Where the logs of a test go.
 #[derive(Clone, Default)]
 struct Captured(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
