@@ -157,6 +157,7 @@ impl Stage {
                 format!("postgres://fanfare:{}@postgres:5432/fanfare", secret("POSTGRES_PASSWORD")),
                 database.config().url.expose().to_owned(),
             ),
+            ("/var/lib/fanfare".to_owned(), folder.path().to_string_lossy().into_owned()),
             ("0.0.0.0:7001".to_owned(), ws.clone()),
             ("simulator:7001".to_owned(), ws),
             ("0.0.0.0:7002".to_owned(), control.clone()),
