@@ -115,11 +115,19 @@ fn the_file_keeps_to_the_specification_and_publishes_nothing_by_itself() -> Resu
 }
 
 /// The addresses of one run: those of the file, and those that stand for them.
-struct Addresses(Vec<(String, String)>);
+struct Addresses {
+    pairs: Vec<(String, String)>,
+    /// The port of the API, which is a setting of its own.
+    port: String,
+}
 
 impl Addresses {
     fn of(&self, text: &str) -> String {
-        self.0.iter().fold(text.to_owned(), |text, (theirs, ours)| text.replace(theirs, ours))
+        if text == "3000" {
+            return self.port.clone();
+        }
+        let pairs = self.pairs.iter();
+        pairs.fold(text.to_owned(), |text, (theirs, ours)| text.replace(theirs, ours))
     }
 }
 
@@ -146,7 +154,8 @@ impl Stage {
         environment.insert("SHARDS".to_owned(), SHARDS.to_string());
         environment.insert("AMQP_PREFIX".to_owned(), broker.config().prefix.clone());
         let services = all_expanded(&compose()?["services"], &environment)?;
-        let [http, ws, control] = [free_address()?, free_address()?, free_address()?].map(|free| free.to_string());
+        let http = free_address()?;
+        let [ws, control] = [free_address()?, free_address()?].map(|free| free.to_string());
         let secret = |name: &str| environment.get(name).cloned().unwrap_or_default();
         let addresses = [
             (
@@ -162,11 +171,13 @@ impl Stage {
             ("simulator:7001".to_owned(), ws),
             ("0.0.0.0:7002".to_owned(), control.clone()),
             ("simulator:7002".to_owned(), control),
-            ("3000".to_owned(), http.rsplit(':').next().context("a port")?.to_owned()),
         ];
         Ok(Self {
             services,
-            addresses: Addresses(addresses.into()),
+            addresses: Addresses {
+                pairs: addresses.into(),
+                port: http.port().to_string(),
+            },
             folder,
             broker,
             database,
@@ -176,8 +187,8 @@ impl Stage {
     /// The command and the environment of a service, for one who serves metrics at `admin`.
     fn command(&self, name: &str, command: &[String], admin: SocketAddr) -> Result<Command> {
         let here = |text: &str| {
-            let port = admin.port().to_string();
-            self.addresses.of(text).replace("9464", &port).replace("0.0.0.0:", "127.0.0.1:")
+            let port = format!(":{}", admin.port());
+            self.addresses.of(text).replace(":9464", &port).replace("0.0.0.0:", "127.0.0.1:")
         };
         let (program, arguments) = command.split_first().with_context(|| format!("{name} has no command"))?;
         let mut started = Command::new(binary(program)?);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tests::documents::{python, yaml};
 
 /// Seconds after which a process that was told to end is gone, with some to spare.
@@ -36,7 +36,7 @@ fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
 
 /// Whether all of these labels are among those.
 fn selects(selector: &Value, labels: &Value) -> bool {
-    let labels = labels.as_object().cloned().unwrap_or_else(Map::new);
+    let labels = labels.as_object().cloned().unwrap_or_default();
     selector
         .as_object()
         .is_some_and(|wanted| !wanted.is_empty() && wanted.iter().all(|(name, value)| labels.get(name) == Some(value)))

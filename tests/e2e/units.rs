@@ -121,7 +121,7 @@ async fn told_by(cluster: &Cluster, program: (&str, &str)) -> Result<()> {
     let mut manager = Listening::new(folder.path())?;
     let socket = std::str::from_utf8(manager.path.as_os_str().as_bytes())?.to_owned();
     let port = free_address()?.port().to_string();
-    let with = [("NOTIFY_SOCKET", socket.as_str()), ("WATCHDOG_USEC", "600000"), ("PORT", &port)];
+    let with = [("NOTIFY_SOCKET", socket.as_str()), ("WATCHDOG_USEC", "600000"), ("PORT", port.as_str())];
     let mut process = start(cluster, program, &with)?;
     manager.until("READY=1").await?;
     manager.until("STATUS=ready").await?;
