@@ -6,6 +6,7 @@
 #   deploy/services.sh fresh N  make database N and virtual host N anew and print the exports for them
 #   deploy/services.sh status   say what runs
 #   deploy/services.sh ctl ...  rabbitmqctl against this instance
+#   deploy/services.sh diagnostics ...    rabbitmq-diagnostics against this instance
 #   deploy/services.sh stop     stop both, leave the data
 #   deploy/services.sh wipe     stop both and remove the data
 #
@@ -294,7 +295,10 @@ fresh() {
     print_urls "$vhost" "$name"
 }
 
-ctl() { rabbit_env; (cd / && as_user "${RABBIT_ENV[@]}" "$RABBIT_BIN/rabbitmqctl" "$@"); }
+ctl() { rabbit rabbitmqctl "$@"; }
+
+# rabbit TOOL ...: one of RabbitMQ's own tools against this instance.
+rabbit() { rabbit_env; (cd / && as_user "${RABBIT_ENV[@]}" "$RABBIT_BIN/$1" "${@:2}"); }
 
 status() {
     choose_dir
@@ -313,5 +317,8 @@ case "${1:-}" in
     ctl)
         shift; choose_dir; read_instance
         ctl "$@" ;;
+    diagnostics)
+        shift; choose_dir; read_instance
+        rabbit rabbitmq-diagnostics "$@" ;;
     *) sed -n '2,/^set -euo/p' "${BASH_SOURCE[0]}" | sed -e 's/^# \{0,1\}//' -e '/^set -euo/d'; exit 2 ;;
 esac

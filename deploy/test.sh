@@ -13,6 +13,8 @@ need node "Debian package nodejs, version 20 or later; the tests run Baileys, an
 need npm "Debian package npm"
 need python3 "Debian package python3"
 
+need systemd-analyze "Debian package systemd; it need not run"
+
 # The page is tested in a browser. CHROMIUM names one that is not Debian's.
 install_chromium() {
     export CHROMIUM=${CHROMIUM:-$(command -v chromium || echo /usr/bin/chromium)}
@@ -49,7 +51,7 @@ urls=$(deploy/services.sh env)
 eval "$urls"
 
 prepare_peers() {
-    say "installing the independent clients (npm: baileys, amqplib, openapi-typescript, modelina, playwright-core, axe-core; pip: pika, schemathesis, openapi-python-client, datamodel-code-generator, moto)"
+    say "installing the independent clients (npm: baileys, amqplib, openapi-typescript, modelina, playwright-core, axe-core; pip: pika, schemathesis, openapi-python-client, datamodel-code-generator, moto, kubernetes-validate, check-jsonschema)"
     for d in tests/interop tests/publishers tests/clients tests/page; do
         if [ ! "$d/node_modules/.package-lock.json" -nt "$d/package-lock.json" ]; then
             npm ci --prefix "$d" --no-audit --no-fund --loglevel=error
@@ -57,12 +59,12 @@ prepare_peers() {
     done
     local venv=$ROOT/.fanfare/venv wanted
     # What is installed is what these name: a copy lies beside it once all of it is.
-    wanted=$(cat tests/publishers/requirements.txt tests/clients/requirements.txt tests/stores/requirements.txt)
+    wanted=$(cat tests/{publishers,clients,stores,deploy}/requirements.txt)
     if [ ! -x "$venv/bin/python" ] || [ "$wanted" != "$(cat "$venv/installed.txt" 2>/dev/null)" ]; then
         mkdir -p "$ROOT/.fanfare"
         python3 -m venv "$venv" || { say "python3 -m venv does not work here; install the Debian package python3-venv"; exit 1; }
         "$venv/bin/pip" install --quiet --disable-pip-version-check -r tests/publishers/requirements.txt \
-            -r tests/clients/requirements.txt -r tests/stores/requirements.txt
+            -r tests/clients/requirements.txt -r tests/stores/requirements.txt -r tests/deploy/requirements.txt
         printf '%s\n' "$wanted" >"$venv/installed.txt"
     fi
 }

@@ -26,6 +26,9 @@ use crate::settings::Settings;
 /// Longest that one check takes.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Longest that a broker that takes messages needs for one.
+const ALARM_PATIENCE: Duration = Duration::from_secs(5);
+
 /// By how much our clock and the database's may differ. Leases allow for two seconds.
 const SKEW_MAX: Duration = Duration::from_secs(1);
 
@@ -284,23 +287,27 @@ async fn depth(broker: &Broker, queue: &QueueName, advice: &str) -> Finding {
     }
 }
 
-/// A broker in a memory or disk alarm takes connections and no messages. A message for nobody tells: it comes back.
+/// A broker in a memory or disk alarm takes connections, the first message of each, and no more. A message for nobody tells:
+/// it comes back.
 async fn alarm(broker: &Broker, rng: &mut impl Rng) -> Finding {
-    let message = Outgoing {
-        key: format!("doctor-{:032x}", rng.random::<u128>()),
-        mandatory: true,
-        transient: true,
-        ..Outgoing::default()
-    };
-    match broker.publisher().publish(message).await {
-        Err(PublishError::Unroutable) => Finding::Ok("none: messages are taken".to_owned()),
-        Ok(()) => Finding::Warn("a message for nobody was taken by somebody".to_owned()),
-        Err(error) => {
-            let advice =
-                "RabbitMQ is short of memory or disk (rabbitmqctl status names the alarm): free some";
-            Finding::Bad(format!("no message is taken ({error}); {advice}"))
-        }
+    let publisher = broker.publisher();
+    for _ in 0..2 {
+        let message = Outgoing {
+            key: format!("doctor-{:032x}", rng.random::<u128>()),
+            mandatory: true,
+            transient: true,
+            ..Outgoing::default()
+        };
+        let told = match timeout(ALARM_PATIENCE, publisher.publish(message)).await {
+            Ok(Err(PublishError::Unroutable)) => continue,
+            Ok(Ok(())) => return Finding::Warn("a message for nobody was taken by somebody".to_owned()),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer in {} s", ALARM_PATIENCE.as_secs()),
+        };
+        let advice = "RabbitMQ is short of memory or disk (rabbitmqctl status names the alarm): free some";
+        return Finding::Bad(format!("no message is taken ({told}); {advice}"));
     }
+    Finding::Ok("none: messages are taken".to_owned())
 }
 
 /// Whether the proxy is there. Its address may hold a password and is not repeated.

@@ -1,12 +1,12 @@
-//! Entry point of the HTTP process: `serve | migrate | doctor | openapi | asyncapi`.
+//! Entry point of the HTTP process: `serve | migrate | ready | rekey | doctor | openapi | asyncapi`.
 
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use api::settings::Settings;
-use api::{asyncapi, doctor, openapi, serve};
+use api::{asyncapi, doctor, openapi, probe, rekey, serve};
 use clap::{Parser, Subcommand};
-use shared::config::{Database, Env};
+use shared::config::{Database, Env, read_sealer};
 use shared::store::Store;
 
 /// A message costs a hundred small allocations that other threads free; the system's allocator takes a quarter of the
@@ -22,12 +22,20 @@ struct Arguments {
     command: Command,
 }
 
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 enum Command {
     /// Serve the API.
     Serve,
     /// Bring the database's schema to this release's version.
     Migrate,
+    /// Ask a process of this machine whether it is ready: exits with 0 if it is, else says what is missing.
+    Ready {
+        /// Where it serves /readyz.
+        #[arg(default_value = "http://127.0.0.1:9464")]
+        url: reqwest::Url,
+    },
+    /// Seal what is stored under the first of `KEY_ENCRYPTION_KEY`, so that the older ones behind it may go.
+    Rekey,
     /// Check a live set-up and say what is wrong and what to do.
     Doctor,
     /// Print the OpenAPI document.
@@ -41,6 +49,8 @@ async fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Serve => serve_api().await,
         Command::Migrate => migrate().await,
+        Command::Ready { url } => probe::ready(&url).await.map(|said| say(&said)),
+        Command::Rekey => rekey_all().await,
         Command::Doctor => return examine().await,
         Command::Openapi => print_document(),
         Command::Asyncapi => {
@@ -75,6 +85,15 @@ async fn migrate() -> Result<()> {
         say("the schema is up to date");
     }
     Ok(())
+}
+
+async fn rekey_all() -> Result<()> {
+    let mut env = Env::process();
+    let database = Database::read(&mut env);
+    let sealer = read_sealer(&mut env);
+    env.finish()?;
+    let store = Store::connect(&database, sealer, shared::clock::Clock::system()).await?;
+    rekey::run(&store, say).await
 }
 
 async fn examine() -> ExitCode {

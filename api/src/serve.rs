@@ -28,7 +28,13 @@ pub async fn serve(settings: Settings) -> Result<()> {
     let weakness = settings.key.weakness();
     // The port first: it is the cheapest mistake to find.
     let socket = listen(settings.listen).await?;
-    let (process, metrics) = Process::start(Role::Api, &settings.common, Some(settings.sealer)).await?;
+    let (process, metrics) = Process::start(
+        Role::Api,
+        &settings.common,
+        Some(settings.sealer),
+        settings.drain,
+    )
+    .await?;
     let lifecycle = &process.life;
     let mut app = App::new(
         process.store.clone(),
@@ -62,6 +68,7 @@ pub async fn serve(settings: Settings) -> Result<()> {
         tracing::warn!("AUTH {weak}; it serves this machine alone");
     }
     tracing::info!(address = %settings.listen, "the API is ready");
+    process.started();
     listener::serve(socket, router, Limits::default(), lifecycle).await;
     lifecycle.ended().await;
     process.close().await;

@@ -4,11 +4,13 @@ use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
+use std::time::Duration;
 
 use axum::http::HeaderValue;
-use shared::config::{Common, ConfigError, Env, Secret, read_delay, read_sealer, read_send_limits};
+use shared::config::{Common, ConfigError, Env, Secret, read_delay, read_sealer, read_seconds, read_send_limits};
 use shared::egress::Reach;
 use shared::job::{Delay, SendLimits};
+use shared::lifecycle::DRAIN_MAX;
 use shared::seal::Sealer;
 
 use crate::auth::ApiKey;
@@ -21,11 +23,16 @@ pub const PORT_DEFAULT: u16 = 3000;
 /// Default of `HOST`: nobody else reaches an API that was set up in a hurry.
 pub const HOST_DEFAULT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
+/// Default of `DRAIN_SECONDS`: a balancer that asks every second has noticed by then.
+pub const DRAIN_DEFAULT: Duration = Duration::from_secs(3);
+
 /// Everything that `serve` is told from outside.
 #[derive(Debug)]
 pub struct Settings {
     /// Broker, database, telemetry.
     pub common: Common,
+    /// `DRAIN_SECONDS`: how long it goes on after it was told to end.
+    pub drain: Duration,
     /// `KEY_ENCRYPTION_KEY`, which seals the secrets of webhooks.
     pub sealer: Sealer,
     /// `HOST` and `PORT`.
@@ -76,6 +83,7 @@ impl Settings {
     /// All mistakes, one per line, each with what to do.
     pub fn read(mut env: Env) -> Result<Self, ConfigError> {
         let common = Common::read(&mut env);
+        let drain = read_drain(&mut env);
         let listen = SocketAddr::new(env.or("HOST", HOST_DEFAULT), env.or("PORT", PORT_DEFAULT));
         let key = read_key(&mut env, listen.ip());
         let sealer = read_sealer(&mut env);
@@ -96,6 +104,7 @@ impl Settings {
         let (key, sealer) = (key.unwrap(), sealer.unwrap());
         Ok(Self {
             common,
+            drain,
             sealer,
             listen,
             key,
@@ -108,6 +117,14 @@ impl Settings {
             uploads,
         })
     }
+}
+
+fn read_drain(env: &mut Env) -> Duration {
+    let drain = read_seconds(env, "DRAIN_SECONDS", DRAIN_DEFAULT);
+    if drain > DRAIN_MAX {
+        env.problem("DRAIN_SECONDS", format!("must be 0 to {} seconds", DRAIN_MAX.as_secs()));
+    }
+    drain
 }
 
 fn read_key(env: &mut Env, listen: IpAddr) -> Option<ApiKey> {

@@ -176,7 +176,17 @@ impl Broker {
 
     /// Whether both connections stand and the broker takes messages (it does not in a memory or disk alarm).
     pub fn is_ready(&self) -> bool {
-        self.publishing.is_ready() && self.consuming.is_ready()
+        self.trouble().is_none()
+    }
+
+    /// Why it is not, by the connection's name.
+    pub fn trouble(&self) -> Option<String> {
+        let links = [("publishing", &self.publishing), ("consuming", &self.consuming)];
+        let troubles = links
+            .into_iter()
+            .filter_map(|(link, connection)| Some(format!("{link}: {}", connection.trouble()?)));
+        let troubles: Vec<String> = troubles.collect();
+        (!troubles.is_empty()).then(|| troubles.join("; "))
     }
 
     /// How many messages wait in a queue.

@@ -2,6 +2,10 @@
 //!
 //! Made at one place, from settings; a test or a simulation makes its own.
 
+mod notify;
+
+use std::time::Duration;
+
 use crate::broker::{Broker, BrokerError};
 use crate::clock::Clock;
 use crate::config::Common;
@@ -9,7 +13,7 @@ use crate::lifecycle::Lifecycle;
 use crate::metrics::Role;
 use crate::random::Randomness;
 use crate::seal::Sealer;
-use crate::store::{Store, StoreError};
+use crate::store::{SCHEMA_VERSION, Store, StoreError};
 use crate::survey::{self, Surveyor};
 use crate::telemetry::{self, Health, Metrics, Tracer};
 
@@ -55,18 +59,19 @@ pub enum StartError {
 
 impl Process {
     /// Starts to log, to count and to listen to signals, connects, and serves health and metrics on their own address
-    /// until the process is cut: the last thing to be watched is the stop itself.
+    /// until the process is cut: the last thing to be watched is the stop itself. Told to end, it drains for `drain` first.
     pub async fn start(
         role: Role,
         common: &Common,
         sealer: Option<Sealer>,
+        drain: Duration,
     ) -> Result<(Self, Metrics), StartError> {
         let (clock, randomness) = (Clock::system(), Randomness::system());
         let limit =
             telemetry::init_logs(&common.log, common.log_format, clock).map_err(StartError::Telemetry)?;
         let metrics = Metrics::install(role).map_err(StartError::Telemetry)?;
         let metrics = metrics.guarded(common.metrics_token.clone());
-        let life = Lifecycle::with_signals()?;
+        let life = Lifecycle::with_signals(drain)?;
         // Ends with the process, as late as may be.
         tokio::spawn(limit.run(life.hard().clone()));
         // The address first: it is the cheapest mistake to find.
@@ -76,7 +81,7 @@ impl Process {
         let tracer = tracer.map_err(StartError::Telemetry)?;
         let store = Store::connect(&common.database, sealer, clock).await?;
         let broker = Broker::connect(&common.amqp, clock, &randomness).await?;
-        let health = health(clock, &store, &broker);
+        let health = health(clock, &store, &broker, &life);
         let serve = telemetry::serve(address, metrics.clone(), health.clone(), life.hard().clone());
         // Ends with the process, which does not wait for it.
         tokio::spawn(async move {
@@ -105,6 +110,12 @@ impl Process {
         Ok((process, metrics))
     }
 
+    /// It takes work from now on: whoever started it is told so, and that it lives, for as long as it does.
+    pub fn started(&self) {
+        // Ends with the process: the stop itself is watched too.
+        tokio::spawn(notify::run(self.health.clone(), self.life.clone()));
+    }
+
     /// Closes what it was connected to.
     pub async fn close(self) {
         self.tracer.close().await;
@@ -113,22 +124,88 @@ impl Process {
     }
 }
 
-fn health(clock: Clock, store: &Store, broker: &Broker) -> Health {
+fn health(clock: Clock, store: &Store, broker: &Broker, life: &Lifecycle) -> Health {
     let health = Health::new(clock);
-    let (store, broker) = (store.clone(), broker.clone());
-    health.check("database", move || {
-        let store = store.clone();
-        async move { store.ping().await.map_err(|error| error.to_string()) }
-    });
-    health.check("broker", move || {
-        let ready = broker.is_ready();
+    let draining = life.draining().clone();
+    health.check("draining", move || {
+        let told = draining.is_cancelled();
         async move {
-            if ready {
-                Ok(())
-            } else {
-                Err("not connected, or out of memory or disk".to_owned())
+            match told {
+                true => Err("the process was told to end, and is to get no more work".to_owned()),
+                false => Ok(()),
             }
         }
     });
+    let pinged = store.clone();
+    health.check("database", move || {
+        let store = pinged.clone();
+        async move { store.ping().await.map_err(|error| error.to_string()) }
+    });
+    let (old, new) = (store.clone(), store.clone());
+    health.check("migrations", move || {
+        let store = old.clone();
+        async move { lacking(store.check_schema().await) }
+    });
+    health.notice("migrations", move || {
+        let store = new.clone();
+        async move { overtaken(store.check_schema().await) }
+    });
+    let broker = broker.clone();
+    health.check("broker", move || {
+        let trouble = broker.trouble();
+        async move { trouble.map_or(Ok(()), Err) }
+    });
     health
+}
+
+/// A database that went back in time, or another one. What is no answer is told by the database's own check.
+fn lacking(checked: Result<(), StoreError>) -> Result<(), String> {
+    match checked {
+        Err(StoreError::Schema { found, needed }) if found < needed => Err(format!(
+            "the schema has version {found}, this release needs {needed}; run fanfare-api migrate"
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// One release runs beside the next, so this is no reason to stop.
+fn overtaken(checked: Result<(), StoreError>) -> Result<(), String> {
+    match checked {
+        Err(StoreError::Schema { found, .. }) if found > SCHEMA_VERSION => Err(format!(
+            "the schema has version {found}, this release knows {SCHEMA_VERSION}; go on with the upgrade: once it ends, this \
+             process does not start again"
+        )),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{TestBroker, TestDatabase};
+
+    #[tokio::test]
+    async fn readiness_names_what_is_missing() {
+        let (database, broker) = (TestDatabase::new().await, TestBroker::new(1).await);
+        let connected = Broker::connect(broker.config(), Clock::system(), &Randomness::seeded(1)).await;
+        let (broker, life) = (connected.unwrap(), Lifecycle::new());
+        let health = health(Clock::system(), database.store(), &broker, &life);
+        assert_eq!(health.not_ready().await, Vec::<String>::new());
+        let older = "UPDATE migration SET version = -version WHERE version = (SELECT max(version) FROM migration)";
+        database.query(older).await;
+        let told = health.not_ready().await;
+        assert!(told.len() == 1 && told[0].starts_with("migrations: the schema has version"), "{told:?}");
+        database
+            .query("INSERT INTO migration (version, name, checksum) SELECT 9999, 'newer', ''")
+            .await;
+        assert_eq!(health.not_ready().await, Vec::<String>::new());
+        let told = health.degradations().await;
+        assert!(told.len() == 1 && told[0].contains("has version 9999"), "{told:?}");
+        broker.close().await;
+        let told = health.not_ready().await;
+        assert!(told.len() == 1 && told[0].starts_with("broker: publishing: "), "{told:?}");
+        life.stop();
+        let told = health.not_ready().await;
+        assert!(told.len() == 2 && told[0].starts_with("draining: "), "{told:?}");
+    }
 }

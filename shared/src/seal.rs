@@ -103,6 +103,19 @@ impl Sealer {
     pub fn open(&self, place: Place<'_>, sealed: &[u8]) -> Result<Vec<u8>, SealError> {
         self.of(place.session).open(place.kind, place.name, sealed)
     }
+
+    /// The same value under the current key; `None` if it is sealed under that already.
+    ///
+    /// # Errors
+    /// [`SealError::Unopened`] if no key opens it.
+    pub fn renewed(&self, place: Place<'_>, sealed: &[u8]) -> Result<Option<Vec<u8>>, SealError> {
+        let sealer = self.of(place.session);
+        if sealer.is_current(place.kind, place.name, sealed) {
+            return Ok(None);
+        }
+        let value = Zeroizing::new(sealer.open(place.kind, place.name, sealed)?);
+        Ok(Some(sealer.seal(place.kind, place.name, &value)))
+    }
 }
 
 /// A [`Sealer`] for the values of one session.
@@ -155,6 +168,19 @@ impl SessionSealer {
                 cipher.decrypt(&Nonce::from(nonce), payload).ok()
             })
             .ok_or(SealError::Unopened)
+    }
+
+    /// Whether the current key opens a value. Its id byte alone says so, but where an older key has the same.
+    fn is_current(&self, kind: u8, name: &[u8], sealed: &[u8]) -> bool {
+        let ((current, cipher), older) = (&self.ciphers[0], &self.ciphers[1..]);
+        if sealed.first() != Some(current) || !older.iter().any(|(id, _)| id == current) {
+            return sealed.first() == Some(current);
+        }
+        let alone = Self {
+            session: self.session,
+            ciphers: vec![(*current, cipher.clone())],
+        };
+        alone.open(kind, name, sealed).is_ok()
     }
 
     fn aad(&self, kind: u8, name: &[u8]) -> Vec<u8> {
@@ -262,6 +288,30 @@ mod tests {
                 .open(place(1, 1, b""), &new)
                 .is_err()
         );
+    }
+
+    #[test]
+    fn what_an_older_key_sealed_is_sealed_anew_once() {
+        let (current, place) = ([2; 32], place(1, 1, b"n"));
+        // One of 256 older keys has the same id byte as the current one.
+        let twin = (3..=u8::MAX).map(|byte| [byte; 32]).find(|key| key_id(key) == key_id(&current));
+        let twin = twin.or_else(|| {
+            (0..=u16::MAX).map(|n| {
+                let mut key = [7; 32];
+                key[..2].copy_from_slice(&n.to_be_bytes());
+                key
+            }).find(|key| key_id(key) == key_id(&current))
+        });
+        for older in [[1; 32], twin.unwrap()] {
+            let old = Sealer::new(older, &[]).unwrap().seal(place, b"v");
+            let rotated = Sealer::new(current, &[older]).unwrap();
+            let new = rotated.renewed(place, &old).unwrap().unwrap();
+            assert_eq!(Sealer::new(current, &[]).unwrap().open(place, &new).unwrap(), b"v");
+            assert_eq!(rotated.renewed(place, &new).unwrap(), None);
+        }
+        let stranger = Sealer::new([9; 32], &[]).unwrap().seal(place, b"v");
+        let rotated = Sealer::new(current, &[[1; 32]]).unwrap();
+        assert_eq!(rotated.renewed(place, &stranger), Err(SealError::Unopened));
     }
 
     #[test]

@@ -451,6 +451,8 @@ fn settings(
         ("WHATSAPP_ROOT_KEY", &simulator.root_key),
         ("WHATSAPP_VERSION_URL", &page),
         ("KEY_ENCRYPTION_KEY", TEST_KEY),
+        // Nobody stands before the API who must take it out first.
+        ("DRAIN_SECONDS", "0"),
         ("HOST", "127.0.0.1"),
         ("PORT", &port),
         ("AUTH", AUTH),

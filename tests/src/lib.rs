@@ -7,6 +7,7 @@ pub mod baileys;
 pub mod bucket;
 pub mod cluster;
 pub mod dashboards;
+pub mod documents;
 pub mod events;
 pub mod folder;
 pub mod http;

@@ -35,6 +35,8 @@ const MAPS: &[(&str, Map)] = &[
             ("app", "downloads ids jobs auth tokens problem uploads"),
             ("jobs", "ids tokens problem"),
             ("doctor", "settings"),
+            ("rekey", ""),
+            ("probe", ""),
             ("settings", "auth downloads uploads"),
             ("downloads", ""),
             ("uploads", ""),

@@ -1,6 +1,7 @@
 //! Entry point of the background process: `fanfare-worker session` and `fanfare-worker webhook`.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::anyhow;
 use clap::{Parser, Subcommand};
@@ -60,9 +61,10 @@ async fn run(role: Role) -> anyhow::Result<()> {
     let as_role = role.metrics();
     let role = role.read(&mut env, &common);
     env.finish()?;
-    let (process, _) = Process::start(as_role, &common, sealer).await?;
+    let (process, _) = Process::start(as_role, &common, sealer, Duration::ZERO).await?;
     let life = process.life.clone();
     let mut work = life.spawn(role.run(process.clone()));
+    process.started();
     tokio::select! {
         result = &mut work => result??,
         ended = life.ended() => match ended {

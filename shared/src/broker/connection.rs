@@ -97,10 +97,18 @@ impl RecoveringConnection {
         }
     }
 
-    pub(super) fn is_ready(&self) -> bool {
+    /// Why it can't be used just now, if it can't.
+    pub(super) fn trouble(&self) -> Option<String> {
         match &*self.state.borrow() {
-            State::Up(connection) => connection.status().connected() && !connection.status().blocked(),
-            State::Down(_) | State::Closed => false,
+            State::Up(connection) if !connection.status().connected() => {
+                Some("the connection ended".to_owned())
+            }
+            State::Up(connection) if connection.status().blocked() => {
+                Some("the broker takes no messages: it is short of memory or disk".to_owned())
+            }
+            State::Up(_) => None,
+            State::Down(error) => Some(error.to_string()),
+            State::Closed => Some("closed".to_owned()),
         }
     }
 

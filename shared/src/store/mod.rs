@@ -27,6 +27,7 @@ pub mod queues;
 pub mod received;
 pub mod recipients;
 pub mod requests;
+pub mod reseal;
 pub mod retries;
 pub mod schedules;
 mod server;

@@ -61,4 +61,4 @@ fn place(session: SessionId) -> Place<'static> {
 }
 
 /// The kind under which proxies are sealed: outside what a session's keys use.
-const PROXY_KIND: u8 = 252;
+pub(super) const PROXY_KIND: u8 = 252;

@@ -17,6 +17,7 @@ mod client_version;
 mod holding;
 mod plans;
 mod queues_and_requests;
+mod reseal;
 
 fn job(recipients: u32) -> SendJob {
     let numbers = (0..recipients).map(|n| Number::new(&format!("55319{n:08}")).unwrap());

@@ -29,10 +29,10 @@ pub const GLOBAL: WebhookId = WebhookId::new(Uuid::from_u128(0x5a0c_9d6e_2f7b_4d
 pub const TOKENS_MAX: usize = 1_000;
 
 /// The kind under which webhook secrets are sealed: outside what a session's keys use.
-const SECRET_KIND: u8 = 255;
+pub(super) const SECRET_KIND: u8 = 255;
 
 /// The kind under which headers of a webhook are sealed, which may be secrets too.
-const HEADERS_KIND: u8 = 253;
+pub(super) const HEADERS_KIND: u8 = 253;
 
 /// The shape of what is posted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]

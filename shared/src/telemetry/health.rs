@@ -13,6 +13,9 @@ use crate::clock::Clock;
 /// How long one readiness check may take.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// How long something that went wrong once is told.
+const LATELY: Duration = Duration::from_secs(90);
+
 type Check = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync>;
 
 /// The health of a process. Cheap to clone.
@@ -30,6 +33,8 @@ struct Inner {
     /// Checks of what the process can do without.
     notices: Vec<(&'static str, Check)>,
     degraded: BTreeMap<&'static str, String>,
+    /// What went wrong once, and when.
+    lately: BTreeMap<&'static str, (Instant, String)>,
 }
 
 struct Loop {
@@ -106,10 +111,19 @@ impl Health {
         }
     }
 
-    /// What hinders the work of the process without making it useless.
+    /// Says what went wrong just now: it is told for a minute and a half, or until something else of that name does.
+    pub fn lately(&self, name: &'static str, trouble: String) {
+        let now = self.clock.now();
+        self.inner().lately.insert(name, (now, trouble));
+    }
+
+    /// What hinders the work of the process without making it useless, or did so lately.
     pub fn troubles(&self) -> Vec<String> {
-        let inner = self.inner();
-        let troubles = inner.degraded.iter();
+        let now = self.clock.now();
+        let mut inner = self.inner();
+        inner.lately.retain(|_, (at, _)| now.duration_since(*at) < LATELY);
+        let lately = inner.lately.iter().map(|(name, (_, trouble))| (name, trouble));
+        let troubles = inner.degraded.iter().chain(lately);
         troubles
             .map(|(name, trouble)| format!("{name}: {trouble}"))
             .collect()

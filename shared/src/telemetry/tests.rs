@@ -35,6 +35,16 @@ async fn a_silent_loop_is_stuck_until_it_beats() {
     assert!(health.stuck().is_empty(), "a loop that ended is not stuck");
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_went_wrong_lately_is_told_for_a_while() {
+    let health = Health::new(crate::clock::Clock::system());
+    health.lately("sessions", "the disk is full".to_owned());
+    assert_eq!(health.troubles(), ["sessions: the disk is full"]);
+    assert!(health.not_ready().await.is_empty());
+    tokio::time::advance(Duration::from_secs(100)).await;
+    assert!(health.troubles().is_empty());
+}
+
 #[test]
 fn a_token_opens_the_metrics_and_nothing_like_it_does() {
     let token = Secret::new("0123456789abcdef");

@@ -15,6 +15,7 @@ use shared::id::{SessionId, Token};
 use shared::metrics::labels::StartedAgain;
 use shared::metrics::list;
 use shared::store::sessions::{self, SessionRecord};
+use shared::telemetry::Health;
 use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
@@ -36,6 +37,7 @@ pub(crate) struct Supervisor {
     /// Sessions to start, the next one on top.
     waiting: BinaryHeap<Reverse<(Instant, Token, SessionId)>>,
     failures: HashMap<Token, u32>,
+    health: Health,
     rng: StdRng,
 }
 
@@ -65,6 +67,7 @@ impl Supervisor {
             starts: Arc::clone(&worker.starts),
             rng: worker.around.randomness.fork(),
             lease,
+            health: worker.health.clone(),
             running: HashMap::new(),
             actors: JoinSet::new(),
             tokens: HashMap::new(),
@@ -173,6 +176,8 @@ impl Supervisor {
                 let failures = self.failures.entry(token.clone()).or_default();
                 *failures = failures.saturating_add(1);
                 let wait = backoff(*failures, &mut self.rng);
+                // What ends one for the database's sake soon ends all.
+                self.health.lately("sessions", format!("one was started again: {why}"));
                 tracing::warn!(session.id = %session, error = why, wait_ms = wait.as_millis(), "a session is started again");
                 self.plan_start(now + wait, token, session);
                 Event::Nothing
