@@ -135,8 +135,9 @@ fn begin(tracer: &Tracer, request: &Request, route: Option<&MatchedPath>) -> Tra
     }
     let mut traced = tracer.begin(caller, SpanKind::Server, "request");
     traced.describe(|span| {
-        span.rename(format!("{} {route}", method_label(request.method())));
-        span.text("http.request.method", method_label(request.method()));
+        let method = method_label(request.method()).as_str();
+        span.rename(format!("{method} {route}"));
+        span.text("http.request.method", method);
         span.text("http.route", route);
     });
     traced

@@ -22,6 +22,7 @@ fn past(chats: u32, messages: u32) -> Past {
         older: 0,
         chunk: 1_000,
         newest: None,
+        about: false,
     }
 }
 
