@@ -19,7 +19,9 @@ pub async fn run(store: &Store, say: impl Fn(&str)) -> Result<()> {
             done.seen, done.changed, done.busy
         ));
         if done.is_complete() && done.changed == 0 {
-            say("nothing is sealed under an older key: those may go, 24 hours from now (answers to an Idempotency-Key)");
+            say(
+                "nothing is sealed under an older key: those may go, 24 hours from now (answers to an Idempotency-Key)",
+            );
             return Ok(());
         }
         if done.unopened > 0 {
@@ -29,5 +31,7 @@ pub async fn run(store: &Store, say: impl Fn(&str)) -> Result<()> {
             );
         }
     }
-    bail!("some values are still sealed under an older key: do all processes have the new one first? Then run it again")
+    bail!(
+        "some values are still sealed under an older key: do all processes have the new one first? Then run it again"
+    )
 }

@@ -7,7 +7,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use axum::http::HeaderValue;
-use shared::config::{Common, ConfigError, Env, Secret, read_delay, read_sealer, read_seconds, read_send_limits};
+use shared::config::{
+    Common, ConfigError, Env, Secret, read_delay, read_sealer, read_seconds, read_send_limits,
+};
 use shared::egress::Reach;
 use shared::job::{Delay, SendLimits};
 use shared::lifecycle::DRAIN_MAX;
@@ -122,7 +124,10 @@ impl Settings {
 fn read_drain(env: &mut Env) -> Duration {
     let drain = read_seconds(env, "DRAIN_SECONDS", DRAIN_DEFAULT);
     if drain > DRAIN_MAX {
-        env.problem("DRAIN_SECONDS", format!("must be 0 to {} seconds", DRAIN_MAX.as_secs()));
+        env.problem(
+            "DRAIN_SECONDS",
+            format!("must be 0 to {} seconds", DRAIN_MAX.as_secs()),
+        );
     }
     drain
 }

@@ -175,7 +175,11 @@ mod tests {
         life.soft().cancelled().await;
         assert!(told.elapsed() >= Duration::from_secs(8) && !life.hard().is_cancelled());
         assert_eq!(life.ended().await, Ended::Cut);
-        assert!(told.elapsed() < SOFT_STOP_TIMEOUT + Duration::from_secs(1), "{:?}", told.elapsed());
+        assert!(
+            told.elapsed() < SOFT_STOP_TIMEOUT + Duration::from_secs(1),
+            "{:?}",
+            told.elapsed()
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -191,19 +191,29 @@ mod tests {
         let (broker, life) = (connected.unwrap(), Lifecycle::new());
         let health = health(Clock::system(), database.store(), &broker, &life);
         assert_eq!(health.not_ready().await, Vec::<String>::new());
-        let older = "UPDATE migration SET version = -version WHERE version = (SELECT max(version) FROM migration)";
+        let older =
+            "UPDATE migration SET version = -version WHERE version = (SELECT max(version) FROM migration)";
         database.query(older).await;
         let told = health.not_ready().await;
-        assert!(told.len() == 1 && told[0].starts_with("migrations: the schema has version"), "{told:?}");
+        assert!(
+            told.len() == 1 && told[0].starts_with("migrations: the schema has version"),
+            "{told:?}"
+        );
         database
             .query("INSERT INTO migration (version, name, checksum) SELECT 9999, 'newer', ''")
             .await;
         assert_eq!(health.not_ready().await, Vec::<String>::new());
         let told = health.degradations().await;
-        assert!(told.len() == 1 && told[0].contains("has version 9999"), "{told:?}");
+        assert!(
+            told.len() == 1 && told[0].contains("has version 9999"),
+            "{told:?}"
+        );
         broker.close().await;
         let told = health.not_ready().await;
-        assert!(told.len() == 1 && told[0].starts_with("broker: publishing: "), "{told:?}");
+        assert!(
+            told.len() == 1 && told[0].starts_with("broker: publishing: "),
+            "{told:?}"
+        );
         life.stop();
         let told = health.not_ready().await;
         assert!(told.len() == 2 && told[0].starts_with("draining: "), "{told:?}");

@@ -294,19 +294,26 @@ mod tests {
     fn what_an_older_key_sealed_is_sealed_anew_once() {
         let (current, place) = ([2; 32], place(1, 1, b"n"));
         // One of 256 older keys has the same id byte as the current one.
-        let twin = (3..=u8::MAX).map(|byte| [byte; 32]).find(|key| key_id(key) == key_id(&current));
+        let twin = (3..=u8::MAX)
+            .map(|byte| [byte; 32])
+            .find(|key| key_id(key) == key_id(&current));
         let twin = twin.or_else(|| {
-            (0..=u16::MAX).map(|n| {
-                let mut key = [7; 32];
-                key[..2].copy_from_slice(&n.to_be_bytes());
-                key
-            }).find(|key| key_id(key) == key_id(&current))
+            (0..=u16::MAX)
+                .map(|n| {
+                    let mut key = [7; 32];
+                    key[..2].copy_from_slice(&n.to_be_bytes());
+                    key
+                })
+                .find(|key| key_id(key) == key_id(&current))
         });
         for older in [[1; 32], twin.unwrap()] {
             let old = Sealer::new(older, &[]).unwrap().seal(place, b"v");
             let rotated = Sealer::new(current, &[older]).unwrap();
             let new = rotated.renewed(place, &old).unwrap().unwrap();
-            assert_eq!(Sealer::new(current, &[]).unwrap().open(place, &new).unwrap(), b"v");
+            assert_eq!(
+                Sealer::new(current, &[]).unwrap().open(place, &new).unwrap(),
+                b"v"
+            );
             assert_eq!(rotated.renewed(place, &new).unwrap(), None);
         }
         let stranger = Sealer::new([9; 32], &[]).unwrap().seal(place, b"v");

@@ -33,17 +33,29 @@ fn variables(file: &Path) -> Result<HashMap<String, String>> {
     let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     let pairs = lines.filter_map(|line| line.split_once('='));
-    Ok(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+    Ok(pairs
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect())
 }
 
 /// What deploy/passwords.sh makes of nothing.
 fn made(folder: &Folder) -> Result<PathBuf> {
     let file = folder.path().join(".env");
-    let run = || std::process::Command::new(root().join("deploy/passwords.sh")).arg(&file).status();
+    let run = || {
+        std::process::Command::new(root().join("deploy/passwords.sh"))
+            .arg(&file)
+            .status()
+    };
     ensure!(run()?.success(), "passwords.sh failed");
     let first = fs::read(&file)?;
-    ensure!(fs::metadata(&file)?.permissions().mode() & 0o777 == 0o600, "others may read it");
-    ensure!(run()?.success() && fs::read(&file)? == first, "a second run changed what was there");
+    ensure!(
+        fs::metadata(&file)?.permissions().mode() & 0o777 == 0o600,
+        "others may read it"
+    );
+    ensure!(
+        run()?.success() && fs::read(&file)? == first,
+        "a second run changed what was there"
+    );
     Ok(file)
 }
 
@@ -51,7 +63,9 @@ fn made(folder: &Folder) -> Result<PathBuf> {
 fn expanded(text: &str, environment: &HashMap<String, String>) -> Result<String> {
     let (mut out, mut rest) = (String::new(), text);
     while let Some((before, after)) = rest.split_once("${") {
-        let (inside, behind) = after.split_once('}').with_context(|| format!("{text} is not closed"))?;
+        let (inside, behind) = after
+            .split_once('}')
+            .with_context(|| format!("{text} is not closed"))?;
         out.push_str(before);
         let (name, otherwise) = inside.split_once(':').unwrap_or((inside, "-"));
         match environment.get(name).filter(|value| !value.is_empty()) {
@@ -71,9 +85,15 @@ fn expanded(text: &str, environment: &HashMap<String, String>) -> Result<String>
 fn all_expanded(value: &Value, environment: &HashMap<String, String>) -> Result<Value> {
     Ok(match value {
         Value::String(text) => Value::String(expanded(text, environment)?),
-        Value::Array(all) => Value::Array(all.iter().map(|one| all_expanded(one, environment)).collect::<Result<_>>()?),
+        Value::Array(all) => Value::Array(
+            all.iter()
+                .map(|one| all_expanded(one, environment))
+                .collect::<Result<_>>()?,
+        ),
         Value::Object(all) => {
-            let all = all.iter().map(|(name, one)| Ok((name.clone(), all_expanded(one, environment)?)));
+            let all = all
+                .iter()
+                .map(|(name, one)| Ok((name.clone(), all_expanded(one, environment)?)));
             Value::Object(all.collect::<Result<_>>()?)
         }
         other => other.clone(),
@@ -86,7 +106,9 @@ fn texts(value: &Value) -> Vec<String> {
 }
 
 fn compose() -> Result<Value> {
-    yaml(&root().join("docker-compose.yml"))?.pop().context("a document")
+    yaml(&root().join("docker-compose.yml"))?
+        .pop()
+        .context("a document")
 }
 
 #[test]
@@ -109,7 +131,10 @@ fn the_file_keeps_to_the_specification_and_publishes_nothing_by_itself() -> Resu
         }
         let is_ours = OURS.contains(&name.as_str()) || name == "simulator";
         ensure!(!is_ours || service["read_only"] == true, "{name} may write");
-        ensure!(!is_ours || texts(&service["cap_drop"]) == ["ALL"], "{name} has capabilities");
+        ensure!(
+            !is_ours || texts(&service["cap_drop"]) == ["ALL"],
+            "{name} has capabilities"
+        );
     }
     Ok(())
 }
@@ -148,7 +173,11 @@ struct Stage {
 
 impl Stage {
     async fn new() -> Result<Self> {
-        let (folder, broker, database) = (Folder::new()?, TestBroker::new(SHARDS).await, TestDatabase::new().await);
+        let (folder, broker, database) = (
+            Folder::new()?,
+            TestBroker::new(SHARDS).await,
+            TestDatabase::new().await,
+        );
         let mut environment = variables(&made(&folder)?)?;
         environment.extend(variables(&root().join("deploy/simulator.env"))?);
         environment.insert("SHARDS".to_owned(), SHARDS.to_string());
@@ -163,10 +192,16 @@ impl Stage {
                 broker.config().url.expose().to_owned(),
             ),
             (
-                format!("postgres://fanfare:{}@postgres:5432/fanfare", secret("POSTGRES_PASSWORD")),
+                format!(
+                    "postgres://fanfare:{}@postgres:5432/fanfare",
+                    secret("POSTGRES_PASSWORD")
+                ),
                 database.config().url.expose().to_owned(),
             ),
-            ("/var/lib/fanfare".to_owned(), folder.path().to_string_lossy().into_owned()),
+            (
+                "/var/lib/fanfare".to_owned(),
+                folder.path().to_string_lossy().into_owned(),
+            ),
             ("0.0.0.0:7001".to_owned(), ws.clone()),
             ("simulator:7001".to_owned(), ws),
             ("0.0.0.0:7002".to_owned(), control.clone()),
@@ -188,18 +223,35 @@ impl Stage {
     fn command(&self, name: &str, command: &[String], admin: SocketAddr) -> Result<Command> {
         let here = |text: &str| {
             let port = format!(":{}", admin.port());
-            self.addresses.of(text).replace(":9464", &port).replace("0.0.0.0:", "127.0.0.1:")
+            self.addresses
+                .of(text)
+                .replace(":9464", &port)
+                .replace("0.0.0.0:", "127.0.0.1:")
         };
-        let (program, arguments) = command.split_first().with_context(|| format!("{name} has no command"))?;
+        let (program, arguments) = command
+            .split_first()
+            .with_context(|| format!("{name} has no command"))?;
         let mut started = Command::new(binary(program)?);
-        started.args(arguments.iter().map(|argument| here(argument))).env_clear();
-        let settings = self.services[name]["environment"].as_object().into_iter().flatten();
+        started
+            .args(arguments.iter().map(|argument| here(argument)))
+            .env_clear();
+        let settings = self.services[name]["environment"]
+            .as_object()
+            .into_iter()
+            .flatten();
         for (setting, value) in settings {
             let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             started.env(setting, here(&value));
         }
-        let log = fs::File::options().create(true).append(true).open(self.folder.path().join(name))?;
-        started.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).kill_on_drop(true);
+        let log = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.folder.path().join(name))?;
+        started
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .kill_on_drop(true);
         Ok(started)
     }
 
@@ -208,7 +260,10 @@ impl Stage {
         let service = &self.services[name];
         let admin = free_address()?;
         let process = self.command(name, &texts(&service["command"]), admin)?.spawn()?;
-        let grace = service["stop_grace_period"].as_str().unwrap_or("10s").trim_end_matches('s');
+        let grace = service["stop_grace_period"]
+            .as_str()
+            .unwrap_or("10s")
+            .trim_end_matches('s');
         let running = Running {
             name,
             process,
@@ -216,7 +271,8 @@ impl Stage {
         };
         if let Some((kind, check)) = texts(&service["healthcheck"]["test"]).split_first() {
             ensure!(kind == "CMD", "{name}: {kind}");
-            let asked = eventually(PATIENCE, &format!("{name} is healthy"), async || {
+            let healthy = format!("{name} is healthy");
+            let asked = eventually(PATIENCE, &healthy, async || {
                 let asked = self.command(name, check, admin)?.status().await?;
                 Ok(asked.success())
             });
@@ -231,11 +287,23 @@ impl Stage {
 
     /// Ends it as Docker does.
     async fn end(&self, mut running: Running) -> Result<()> {
-        let pid = running.process.id().with_context(|| format!("{} ended by itself: {}", running.name, self.log(running.name)))?;
-        Command::new("kill").args(["-TERM", &pid.to_string()]).status().await?;
+        let pid = running
+            .process
+            .id()
+            .with_context(|| format!("{} ended by itself: {}", running.name, self.log(running.name)))?;
+        Command::new("kill")
+            .args(["-TERM", &pid.to_string()])
+            .status()
+            .await?;
         let ended = tokio::time::timeout(running.grace, running.process.wait()).await;
-        let ended = ended.with_context(|| format!("{} takes longer than its grace period", running.name))??;
-        ensure!(ended.success(), "{}: {ended}: {}", running.name, self.log(running.name));
+        let ended =
+            ended.with_context(|| format!("{} takes longer than its grace period", running.name))??;
+        ensure!(
+            ended.success(),
+            "{}: {ended}: {}",
+            running.name,
+            self.log(running.name)
+        );
         Ok(())
     }
 }
@@ -245,16 +313,25 @@ async fn every_command_of_the_file_runs_with_its_environment() -> Result<()> {
     let stage = Stage::new().await?;
     let simulator = stage.start("simulator").await?;
     let migrate = texts(&stage.services["migrate"]["command"]);
-    let migrated = stage.command("migrate", &migrate, free_address()?)?.status().await?;
+    let migrated = stage
+        .command("migrate", &migrate, free_address()?)?
+        .status()
+        .await?;
     ensure!(migrated.success(), "{}", stage.log("migrate"));
     let api = stage.start("api").await?;
     let session = stage.start("worker-session").await?;
     let webhook = stage.start("worker-webhook").await?;
     // The key that workers expect of the simulator is the one that it has.
-    eventually(PATIENCE, "the simulator says that it is ready", async || Ok(!stage.log("simulator").is_empty())).await?;
+    eventually(PATIENCE, "the simulator says that it is ready", async || {
+        Ok(!stage.log("simulator").is_empty())
+    })
+    .await?;
     let told: Value = serde_json::from_str(stage.log("simulator").lines().next().context("a line")?)?;
     let expected = &stage.services["worker-session"]["environment"]["WHATSAPP_ROOT_KEY"];
-    ensure!(&told["root_public_key"] == expected, "deploy/simulator.env has {expected}, the simulator {told}");
+    ensure!(
+        &told["root_public_key"] == expected,
+        "deploy/simulator.env has {expected}, the simulator {told}"
+    );
     for running in [webhook, session, api, simulator] {
         stage.end(running).await?;
     }
@@ -269,8 +346,14 @@ fn the_services_are_asked_how_they_are() -> Result<()> {
     let check = |name: &str| texts(&compose["services"][name]["healthcheck"]["test"]);
     let postgres = check("postgres");
     let url = service_url("DATABASE_URL");
-    let port = url.rsplit_once('@').and_then(|(_, place)| place.split(['/', ':']).nth(1)).context("a port")?;
-    let asked = std::process::Command::new(&postgres[1]).args(&postgres[2..]).args(["-p", port]).status();
+    let port = url
+        .rsplit_once('@')
+        .and_then(|(_, place)| place.split(['/', ':']).nth(1))
+        .context("a port")?;
+    let asked = std::process::Command::new(&postgres[1])
+        .args(&postgres[2..])
+        .args(["-p", port])
+        .status();
     ensure!(asked.context(postgres[1].clone())?.success(), "{postgres:?}");
     let rabbitmq = check("rabbitmq");
     ensure!(rabbitmq[1] == "rabbitmq-diagnostics", "{rabbitmq:?}");

@@ -37,9 +37,9 @@ fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
 /// Whether all of these labels are among those.
 fn selects(selector: &Value, labels: &Value) -> bool {
     let labels = labels.as_object().cloned().unwrap_or_default();
-    selector
-        .as_object()
-        .is_some_and(|wanted| !wanted.is_empty() && wanted.iter().all(|(name, value)| labels.get(name) == Some(value)))
+    selector.as_object().is_some_and(|wanted| {
+        !wanted.is_empty() && wanted.iter().all(|(name, value)| labels.get(name) == Some(value))
+    })
 }
 
 #[test]
@@ -73,7 +73,10 @@ fn pods_may_do_little_are_watched_and_have_the_time_to_end() -> Result<()> {
         let may = &container["securityContext"];
         ensure!(may["readOnlyRootFilesystem"] == true, "{name}");
         ensure!(may["allowPrivilegeEscalation"] == false, "{name}");
-        ensure!(may["capabilities"]["drop"] == serde_json::json!(["ALL"]), "{name}");
+        ensure!(
+            may["capabilities"]["drop"] == serde_json::json!(["ALL"]),
+            "{name}"
+        );
         ensure!(container["resources"]["limits"]["memory"].is_string(), "{name}");
         ensure!(container["resources"]["requests"]["cpu"].is_string(), "{name}");
         let refs = container["envFrom"].as_array().context("envFrom")?;
@@ -87,9 +90,16 @@ fn pods_may_do_little_are_watched_and_have_the_time_to_end() -> Result<()> {
             continue;
         }
         ensure!(pod["terminationGracePeriodSeconds"] == GRACE_SECONDS, "{name}");
-        for (probe, path) in [("livenessProbe", "/healthz"), ("readinessProbe", "/readyz"), ("startupProbe", "/healthz")] {
+        for (probe, path) in [
+            ("livenessProbe", "/healthz"),
+            ("readinessProbe", "/readyz"),
+            ("startupProbe", "/healthz"),
+        ] {
             let asked = &container[probe]["httpGet"];
-            ensure!(asked["path"] == path && asked["port"] == "metrics", "{name}: {probe}");
+            ensure!(
+                asked["path"] == path && asked["port"] == "metrics",
+                "{name}: {probe}"
+            );
         }
     }
     Ok(())
@@ -106,23 +116,42 @@ fn services_budgets_policies_and_the_monitor_find_their_pods() -> Result<()> {
         let name = deployment["metadata"]["name"].as_str().context("a name")?;
         let template = &deployment["spec"]["template"];
         let labels = &template["metadata"]["labels"];
-        ensure!(selects(&deployment["spec"]["selector"]["matchLabels"], labels), "{name} does not find its own pods");
+        ensure!(
+            selects(&deployment["spec"]["selector"]["matchLabels"], labels),
+            "{name} does not find its own pods"
+        );
         let finds = |kind, selector: fn(&Value) -> &Value| {
             let all = of_kind(&objects, kind).into_iter();
-            all.filter(|object| selects(selector(object), labels)).collect::<Vec<_>>()
+            all.filter(|object| selects(selector(object), labels))
+                .collect::<Vec<_>>()
         };
-        let budgets = finds("PodDisruptionBudget", |budget| &budget["spec"]["selector"]["matchLabels"]);
+        let budgets = finds(
+            "PodDisruptionBudget",
+            |budget| &budget["spec"]["selector"]["matchLabels"],
+        );
         ensure!(budgets.len() == 1, "{name} has {} budgets", budgets.len());
         let services = finds("Service", |service| &service["spec"]["selector"]);
-        let service = services.first().with_context(|| format!("{name} has no service"))?;
+        let service = services
+            .first()
+            .with_context(|| format!("{name} has no service"))?;
         let ports = service["spec"]["ports"].as_array().context("ports")?;
         ensure!(ports.iter().any(|port| port["name"] == "metrics"), "{name}");
-        if selects(&monitor["selector"]["matchLabels"], &service["metadata"]["labels"]) {
+        if selects(
+            &monitor["selector"]["matchLabels"],
+            &service["metadata"]["labels"],
+        ) {
             watched.insert(service["metadata"]["name"].as_str().context("a name")?);
         }
         for kind in ["Ingress", "Egress"] {
-            let policies = finds("NetworkPolicy", |policy| &policy["spec"]["podSelector"]["matchLabels"]);
-            let opens = |policy: &&Value| policy["spec"]["policyTypes"].as_array().is_some_and(|all| all.iter().any(|one| one == kind));
+            let policies = finds(
+                "NetworkPolicy",
+                |policy| &policy["spec"]["podSelector"]["matchLabels"],
+            );
+            let opens = |policy: &&Value| {
+                policy["spec"]["policyTypes"]
+                    .as_array()
+                    .is_some_and(|all| all.iter().any(|one| one == kind))
+            };
             ensure!(policies.iter().any(opens), "{name} is closed to {kind}");
         }
     }

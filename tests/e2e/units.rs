@@ -30,9 +30,15 @@ fn copied(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut copies = Vec::new();
     for entry in fs::read_dir(units())? {
         let path = entry?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).context("a name")?;
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .context("a name")?;
         let text = fs::read_to_string(&path)?;
-        ensure!(text.contains("ExecStart=/usr/local/bin/fanfare-"), "{name} starts something else");
+        ensure!(
+            text.contains("ExecStart=/usr/local/bin/fanfare-"),
+            "{name} starts something else"
+        );
         let copy = folder.join(name.replace("@.", "@1."));
         fs::write(&copy, text.replace("/usr/local/bin", here))?;
         copies.push(copy);
@@ -45,15 +51,32 @@ fn copied(folder: &Path) -> Result<Vec<PathBuf>> {
 async fn the_units_are_valid_and_let_the_processes_do_little() -> Result<()> {
     let folder = Folder::new()?;
     for unit in copied(folder.path())? {
-        let arguments: [&[&str]; 2] = [&["verify"], &["security", "--offline=true", "--no-pager", "--threshold", EXPOSURE_MAX]];
+        let arguments: [&[&str]; 2] = [
+            &["verify"],
+            &[
+                "security",
+                "--offline=true",
+                "--no-pager",
+                "--threshold",
+                EXPOSURE_MAX,
+            ],
+        ];
         for arguments in arguments {
-            let done = Command::new("systemd-analyze").args(arguments).arg(&unit).output().await;
+            let done = Command::new("systemd-analyze")
+                .args(arguments)
+                .arg(&unit)
+                .output()
+                .await;
             let done = done.context("systemd-analyze: Debian package systemd")?;
             let said = [done.stdout, done.stderr.clone()].concat();
             let said = String::from_utf8_lossy(&said);
             // `verify` warns of what it does not know, and succeeds.
             let warned = arguments == ["verify"] && !done.stderr.is_empty();
-            ensure!(done.status.success() && !warned, "{} {arguments:?}: {said}", unit.display());
+            ensure!(
+                done.status.success() && !warned,
+                "{} {arguments:?}: {said}",
+                unit.display()
+            );
         }
     }
     Ok(())
@@ -121,7 +144,11 @@ async fn told_by(cluster: &Cluster, program: (&str, &str)) -> Result<()> {
     let mut manager = Listening::new(folder.path())?;
     let socket = std::str::from_utf8(manager.path.as_os_str().as_bytes())?.to_owned();
     let port = free_address()?.port().to_string();
-    let with = [("NOTIFY_SOCKET", socket.as_str()), ("WATCHDOG_USEC", "600000"), ("PORT", port.as_str())];
+    let with = [
+        ("NOTIFY_SOCKET", socket.as_str()),
+        ("WATCHDOG_USEC", "600000"),
+        ("PORT", port.as_str()),
+    ];
     let mut process = start(cluster, program, &with)?;
     manager.until("READY=1").await?;
     manager.until("STATUS=ready").await?;
@@ -169,7 +196,9 @@ async fn an_api_that_is_told_to_end_is_taken_out_before_it_stops_to_listen() -> 
     // Each question is a new connection: the listener is there for all of them.
     let mut said = String::new();
     while !said.contains("draining: ") {
-        let answer = ready().await.context("it stopped to listen before it said that it drains")?;
+        let answer = ready()
+            .await
+            .context("it stopped to listen before it said that it drains")?;
         ensure!(process.try_wait()?.is_none(), "it ended without a word");
         said = answer.text().await?;
     }

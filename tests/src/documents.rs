@@ -12,11 +12,13 @@ use serde_json::Value;
 /// When `make test` did not set it.
 pub fn python() -> Result<PathBuf> {
     let python = std::env::var_os("FANFARE_PYTHON");
-    let python = python.context("FANFARE_PYTHON: `make test` sets it to a Python with tests/*/requirements.txt")?;
+    let python =
+        python.context("FANFARE_PYTHON: `make test` sets it to a Python with tests/*/requirements.txt")?;
     Ok(python.into())
 }
 
-const READ: &str = "import json, sys, yaml; json.dump(list(yaml.safe_load_all(open(sys.argv[1]))), sys.stdout)";
+const READ: &str =
+    "import json, sys, yaml; json.dump(list(yaml.safe_load_all(open(sys.argv[1]))), sys.stdout)";
 
 /// All documents of a file.
 ///

@@ -103,7 +103,10 @@ mod tests {
     fn a_state_is_one_short_line() {
         let problems = ["database: away\nfor now".to_owned(), "broker: é".repeat(200)];
         let line = status(&problems, &[]);
-        assert!(line.starts_with("not ready: database: away for now; broker: é"), "{line}");
+        assert!(
+            line.starts_with("not ready: database: away for now; broker: é"),
+            "{line}"
+        );
         assert!(line.len() <= STATUS_BYTES_MAX, "{line}");
         assert_eq!(status(&[], &["version: old".to_owned()]), "ready; version: old");
         assert_eq!(status(&[], &[]), "ready");

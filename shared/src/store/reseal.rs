@@ -201,7 +201,12 @@ impl Column {
         }
     }
 
-    async fn one(&self, store: &Store, (id, number): (Uuid, i64), sealed: &[u8]) -> Result<Resealed, StoreError> {
+    async fn one(
+        &self,
+        store: &Store,
+        (id, number): (Uuid, i64),
+        sealed: &[u8],
+    ) -> Result<Resealed, StoreError> {
         let mut fresh = Fresh::default();
         let (session, kind, name) = (self.place)(id, number);
         let place = Place {

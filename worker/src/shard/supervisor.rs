@@ -177,7 +177,8 @@ impl Supervisor {
                 *failures = failures.saturating_add(1);
                 let wait = backoff(*failures, &mut self.rng);
                 // What ends one for the database's sake soon ends all.
-                self.health.lately("sessions", format!("one was started again: {why}"));
+                self.health
+                    .lately("sessions", format!("one was started again: {why}"));
                 tracing::warn!(session.id = %session, error = why, wait_ms = wait.as_millis(), "a session is started again");
                 self.plan_start(now + wait, token, session);
                 Event::Nothing

@@ -12,9 +12,13 @@ const NEW: [u8; 32] = [7; 32];
 
 /// The test's own key is the older one.
 fn both() -> Sealer {
-    format!("{},{}", hex::encode([&NEW[1..], &[9]].concat()), crate::testing::TEST_KEY)
-        .parse()
-        .unwrap()
+    format!(
+        "{},{}",
+        hex::encode([&NEW[1..], &[9]].concat()),
+        crate::testing::TEST_KEY
+    )
+    .parse()
+    .unwrap()
 }
 
 fn only_new() -> Sealer {
@@ -28,7 +32,10 @@ fn with(db: &TestDatabase, sealer: Sealer) -> Store {
 async fn put_keys(db: &TestDatabase, session: SessionId, count: i64) {
     let names: Vec<Vec<u8>> = (0..count).map(|number| number.to_be_bytes().to_vec()).collect();
     let sealer = db.store().sealer().unwrap().of(session);
-    let sealed: Vec<Vec<u8>> = names.iter().map(|name| sealer.seal(1, name, b"ratchet")).collect();
+    let sealed: Vec<Vec<u8>> = names
+        .iter()
+        .map(|name| sealer.seal(1, name, b"ratchet"))
+        .collect();
     let sql = "INSERT INTO device_key (session_id, kind, name, value)
         SELECT $1, 1, * FROM unnest($2::bytea[], $3::bytea[])";
     let rows: [&(dyn ToSql + Sync); 3] = [&session.get(), &names, &sealed];
@@ -52,17 +59,30 @@ async fn everything_opens_without_the_older_key_once_it_was_gone_through() {
     let rotated = with(&db, both());
     let done = reseal::all(&rotated).await.unwrap();
     let all = 1_001 + 1 + 3;
-    assert_eq!((done.seen, done.changed, done.is_complete()), (all, all, true), "{done:?}");
+    assert_eq!(
+        (done.seen, done.changed, done.is_complete()),
+        (all, all, true),
+        "{done:?}"
+    );
     let again = reseal::all(&rotated).await.unwrap();
     assert_eq!((again.seen, again.changed), (all, 0));
 
     let later = with(&db, only_new());
-    let wanted = [(KeyKind(1), 0_i64.to_be_bytes().to_vec()), (KeyKind(1), 1_000_i64.to_be_bytes().to_vec())];
+    let wanted = [
+        (KeyKind(1), 0_i64.to_be_bytes().to_vec()),
+        (KeyKind(1), 1_000_i64.to_be_bytes().to_vec()),
+    ];
     let values = keys::load(&later, session, &wanted).await.unwrap();
-    assert!(values.iter().all(|value| value.as_deref() == Some(b"ratchet")), "{values:?}");
+    assert!(
+        values.iter().all(|value| value.as_deref() == Some(b"ratchet")),
+        "{values:?}"
+    );
     let record = webhooks::find(&later, id).await.unwrap().unwrap();
     assert_eq!(record.secret.unwrap().expose(), "whsec_of_a_test");
-    let column = later.query_one("SELECT proxy FROM session WHERE id = $1", &[&session.get()]).await.unwrap();
+    let column = later
+        .query_one("SELECT proxy FROM session WHERE id = $1", &[&session.get()])
+        .await
+        .unwrap();
     let stored = proxies::SealedProxy {
         address: sealed.address,
         sealed: column.get::<_, Vec<u8>>(0).into(),
@@ -83,7 +103,10 @@ async fn put_webhook(db: &TestDatabase, id: WebhookId) {
         db.store().sealer().unwrap().seal(place, value)
     };
     let secret = Secret::new("whsec_of_a_test");
-    let (now, old) = (seal(webhooks::SECRET_KIND, secret.expose().as_bytes()), seal(webhooks::SECRET_KIND, b"old"));
+    let (now, old) = (
+        seal(webhooks::SECRET_KIND, secret.expose().as_bytes()),
+        seal(webhooks::SECRET_KIND, b"old"),
+    );
     let headers = seal(webhooks::HEADERS_KIND, b"{\"x-key\":\"v\"}");
     let sql = "INSERT INTO webhook (id, url, secret, old_secret, old_secret_until, headers)
         VALUES ($1, 'https://example.com', $2, $3, now() + interval '1 day', $4)";
@@ -119,5 +142,9 @@ async fn what_opens_under_no_key_stays_and_is_counted() {
     };
     assert_eq!(done, wanted);
     let name = 0_i64.to_be_bytes().to_vec();
-    assert!(keys::load(db.store(), session, &[(KeyKind(1), name)]).await.is_ok());
+    assert!(
+        keys::load(db.store(), session, &[(KeyKind(1), name)])
+            .await
+            .is_ok()
+    );
 }
