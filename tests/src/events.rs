@@ -101,6 +101,13 @@ impl Record {
         heard.iter().filter(|event| wanted(event)).count()
     }
 
+    /// Whether `wanted` says yes to one of them, the first so many left out. Copies none either.
+    #[must_use]
+    pub fn has(&self, since: usize, wanted: impl Fn(&Value) -> bool) -> bool {
+        let heard = self.0.lock().expect("a writer panicked");
+        heard.iter().skip(since).any(wanted)
+    }
+
     /// Waits for the event `name` of the queue `queue`.
     ///
     /// # Errors

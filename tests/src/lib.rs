@@ -15,3 +15,4 @@ pub mod process;
 pub mod receiver;
 pub mod simulated;
 pub mod wait;
+pub mod witness;
