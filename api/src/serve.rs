@@ -28,13 +28,8 @@ pub async fn serve(settings: Settings) -> Result<()> {
     let weakness = settings.key.weakness();
     // The port first: it is the cheapest mistake to find.
     let socket = listen(settings.listen).await?;
-    let (process, metrics) = Process::start(
-        Role::Api,
-        &settings.common,
-        Some(settings.sealer),
-        settings.drain,
-    )
-    .await?;
+    let (process, metrics) =
+        Process::start(Role::Api, &settings.common, Some(settings.sealer), settings.drain).await?;
     let lifecycle = &process.life;
     let mut app = App::new(
         process.store.clone(),

@@ -99,7 +99,9 @@ async fn alerts_fire_with_their_cause_and_end_with_it() -> Result<()> {
     rules_have_data(&stage).await?;
     // All is well now, and nobody is called.
     let all = alert_names()?;
-    stage.end(&all.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+    stage
+        .end(&all.iter().map(String::as_str).collect::<Vec<_>>())
+        .await?;
     closes_dead_ends_and_restrictions(&mut stage).await?;
     a_worker_dies(&mut stage).await?;
     the_broker_is_away(&mut stage).await?;

@@ -1,5 +1,6 @@
 //! Everything together: real processes, RabbitMQ, PostgreSQL, the simulator, and clients that are not ours.
 
+mod agreement;
 mod alerts;
 mod answers;
 mod app_state;

@@ -126,6 +126,13 @@ impl Record {
         heard.iter().filter(|(event, _)| wanted(event)).count()
     }
 
+    /// Whether `wanted` says yes to one of them, the first so many left out. Copies none either.
+    #[must_use]
+    pub fn has(&self, since: usize, wanted: impl Fn(&Value) -> bool) -> bool {
+        let heard = self.0.lock().expect("a writer panicked");
+        heard.iter().skip(since).any(|(event, _)| wanted(event))
+    }
+
     /// Waits for the event `name` of the queue `queue`.
     ///
     /// # Errors

@@ -20,3 +20,4 @@ pub mod service;
 pub mod simulated;
 pub mod spans;
 pub mod wait;
+pub mod witness;

@@ -150,7 +150,7 @@ const MAPS: &[(&str, Map)] = &[
             ),
             ("stanza", "command event group signal proto wire"),
             ("store", "syncd event device signal wire"),
-            ("unpacking", "event proto wire"),
+            ("unpacking", "event poll proto wire"),
             ("syncd", "proto"),
             ("crypto", "signal proto wire"),
             ("command", "event group pairing profile sync_action proto wire"),

@@ -231,8 +231,7 @@ impl Parts {
             Job::SessionDelete => self.deletion.begin(cx, &mut self.link, job),
             Job::PairingCode(question) => {
                 let question = question.clone();
-                self.linking
-                    .ask_pairing_code(cx, &mut self.link, &question, job);
+                self.linking.ask_pairing_code(cx, &mut self.link, &question, job);
             }
             Job::PasskeyAnswer(answer) => {
                 let assertion = Box::new(assertion(answer));

@@ -74,7 +74,9 @@ impl Histories {
         let Some(request) = request(job, found) else {
             let words =
                 "no message of this chat is kept: name the one before which messages are wanted, in before";
-            return self.asked.answer(ticket, failed(FailureCode::UnknownMessage, words));
+            return self
+                .asked
+                .answer(ticket, failed(FailureCode::UnknownMessage, words));
         };
         let request = Box::new(request);
         if !link.tell(Command::AskHistory { ticket, request }) {

@@ -65,7 +65,9 @@ impl MediaRetries {
         *file = found;
         let Some(retry) = retry else {
             let words = "no message with a file that came in has this id, or not any more";
-            return self.asked.answer(ticket, failed(FailureCode::UnknownMessage, words));
+            return self
+                .asked
+                .answer(ticket, failed(FailureCode::UnknownMessage, words));
         };
         if !link.tell(Command::AskMediaRetry { ticket, retry }) {
             self.asked.answer(ticket, not_connected());
@@ -83,10 +85,14 @@ impl MediaRetries {
             Ok(path) => path,
             Err(MediaRetryError::Query(error)) => return self.asked.answer(ticket, query_failure(&error)),
             Err(error @ MediaRetryError::NotFound) => {
-                return self.asked.answer(ticket, failed(FailureCode::Gone, &error.to_string()));
+                return self
+                    .asked
+                    .answer(ticket, failed(FailureCode::Gone, &error.to_string()));
             }
             Err(error @ MediaRetryError::Failed) => {
-                return self.asked.answer(ticket, failed(FailureCode::Refused, &error.to_string()));
+                return self
+                    .asked
+                    .answer(ticket, failed(FailureCode::Refused, &error.to_string()));
             }
         };
         let Some(file) = self.asked.about(ticket).and_then(Option::take) else {

@@ -74,7 +74,13 @@ fn patches(sealer: &Sealer) -> Vec<SyncdPatch> {
 fn floor() {
     let sealed = [3u8; SEALED_BYTES];
     let value = Hmac::<Sha512>::new_from_slice(&[1; 32]).unwrap();
-    black_box(value.chain_update(sealed).chain_update([0; 15]).finalize().into_bytes());
+    black_box(
+        value
+            .chain_update(sealed)
+            .chain_update([0; 15])
+            .finalize()
+            .into_bytes(),
+    );
     let mut plaintext = sealed;
     let opener = cbc::Decryptor::<aes::Aes256Dec>::new(&[2; 32].into(), &[5; 16].into());
     black_box(opener.decrypt_padded::<NoPadding>(&mut plaintext[16..])).unwrap();

@@ -429,7 +429,10 @@ fn a_chat_or_a_name_that_cannot_be_read_costs_itself_alone() {
     history.extend_from_slice(b"\x12\x04\x6a\x02\xff\xfe");
     history.extend_from_slice(b"\x3a\x04\x12\x02\xff\xfe");
     let rest = HistorySync {
-        conversations: vec![chat("15550002@s.whatsapp.net", "A"), chat("15550003@s.whatsapp.net", "B")],
+        conversations: vec![
+            chat("15550002@s.whatsapp.net", "A"),
+            chat("15550003@s.whatsapp.net", "B"),
+        ],
         pushnames: vec![name("15550002@s.whatsapp.net", "Bea")],
         ..HistorySync::default()
     };
@@ -437,7 +440,11 @@ fn a_chat_or_a_name_that_cannot_be_read_costs_itself_alone() {
     let said = read(packed(&history)).unwrap();
     assert_eq!((said.chats.len(), said.messages.len()), (2, 2));
     assert_eq!(said.counts.skipped, 2);
-    assert!(said.contacts.iter().any(|contact| contact.push_name.as_deref() == Some("Bea")));
+    assert!(
+        said.contacts
+            .iter()
+            .any(|contact| contact.push_name.as_deref() == Some("Bea"))
+    );
 }
 
 #[test]
@@ -460,7 +467,7 @@ fn the_newest_messages_of_chats_count_as_bytes_of_their_portion() {
 /// A number may stand in a message as often as it likes, and the last one counts: none of it is held.
 #[test]
 fn a_chat_that_repeats_a_field_without_end_is_not_held() {
-    let mut chat = b"\x0a\x15" .to_vec();
+    let mut chat = b"\x0a\x15".to_vec();
     chat.extend_from_slice(b"15550002@whatsapp.net");
     chat.extend(std::iter::repeat_n(*b"\x30\x01", 1 << 20).flatten());
     let mut history = vec![0x12];

@@ -49,7 +49,11 @@ impl Sender {
         self.connection.handle(Input::Bytes(frame), NOW);
         let step = black_box(self.connection.take_step()).unwrap();
         let took = start.elapsed();
-        assert!(matches!(step.events[..], [Event::Message(_)]), "{:?}", step.events);
+        assert!(
+            matches!(step.events[..], [Event::Message(_)]),
+            "{:?}",
+            step.events
+        );
         assert_eq!((step.frames.len(), step.changes.len()), (1, 1));
         let receipt_bytes = step.frames[0].len();
         self.connection.handle(Input::Committed, NOW);
@@ -83,7 +87,11 @@ impl Floor {
         // Opening is the same work as sealing.
         for frame in [&mut self.frame, &mut self.receipt] {
             let bytes = InOutBuf::from(&mut frame[..]);
-            black_box(cipher.encrypt_inout_detached(&[0; 12].into(), &[], bytes).unwrap());
+            black_box(
+                cipher
+                    .encrypt_inout_detached(&[0; 12].into(), &[], bytes)
+                    .unwrap(),
+            );
         }
         let chain = Hmac::<Sha256>::new_from_slice(&self.chain_key).unwrap();
         let seed = chain.clone().chain_update([1]).finalize().into_bytes();
