@@ -111,19 +111,19 @@ pub(super) fn quantile(percent: u8, series: &str) -> String {
     )
 }
 
-/// As [`quantile`], for each value of a label; nothing (NaN) is left out.
+/// As [`quantile`], for each value of a label.
 pub(super) fn quantile_by(label: &str, percent: u8, series: &str) -> String {
     let share = f64::from(percent) / 100.0;
     format!(
-        "histogram_quantile({share}, sum by (le, {label}) (rate({}[{WINDOW}]))) >= 0",
+        "histogram_quantile({share}, sum by (le, {label}) (rate({}[{WINDOW}])))",
         part("_bucket", series)
     )
 }
 
-/// How long one takes on average, for each value of a label; nothing (NaN) is left out.
+/// How long one takes on average, for each value of a label.
 pub(super) fn mean_by(label: &str, series: &str) -> String {
     let of = |name: &str| format!("sum by ({label}) (rate({}[{WINDOW}]))", part(name, series));
-    format!("{} / {} >= 0", of("_sum"), of("_count"))
+    format!("{} / {}", of("_sum"), of("_count"))
 }
 
 /// A part of a histogram: the suffix stands before its labels.
