@@ -98,6 +98,7 @@ impl Process {
 
     /// Closes what it was connected to.
     pub async fn close(self) {
+        notify::stopping();
         self.broker.close().await;
         self.store.close();
     }
