@@ -118,6 +118,7 @@ impl Process {
 
     /// Closes what it was connected to.
     pub async fn close(self) {
+        notify::stopping();
         self.tracer.close().await;
         self.broker.close().await;
         self.store.close();

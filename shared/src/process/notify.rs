@@ -44,6 +44,11 @@ pub(super) async fn run(health: Health, life: Lifecycle) {
     }
 }
 
+/// Tells that the process stops, for one that ends before [`run`] comes to it; twice is once.
+pub(super) fn stopping() {
+    tell(&[NotifyState::Stopping]);
+}
+
 fn pause(watchdog: Option<Duration>) -> Duration {
     watchdog.map_or(LOOK_MAX, |within| (within / SIGNS).clamp(LOOK_MIN, LOOK_MAX))
 }
