@@ -75,8 +75,12 @@ pub async fn recipients_waiting(store: &Store) -> Result<Vec<(Option<Reason>, i6
                 WHEN s.state <> 3 AND NOT s.wanted THEN 'stopped'
                 WHEN s.state <> 3 AND s.refused THEN 'refused'
                 WHEN s.state <> 3 THEN 'not-connected'
+                WHEN q.account <> split_part(s.jid, '@', 1) THEN 'other-account'
                 WHEN s.rate_limited_until > clock_timestamp() THEN 'rate-limit'
-                ELSE q.waiting ->> 'reason' END AS reason
+                WHEN s.restriction IS NOT NULL AND q.held_for = s.restrictions THEN 'restricted'
+                WHEN q.waiting IS NOT NULL THEN q.waiting ->> 'reason'
+                WHEN s.look_up_at > clock_timestamp() THEN 'look-up'
+                WHEN s.next_send_at > clock_timestamp() THEN 'pace' END AS reason
             FROM (SELECT * FROM queue WHERE finished_at IS NULL LIMIT $1 /* queues */) q
             JOIN session s ON s.id = q.session_id) w
         GROUP BY w.reason";

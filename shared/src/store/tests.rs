@@ -18,6 +18,7 @@ mod holding;
 mod plans;
 mod queues_and_requests;
 mod reseal;
+mod survey;
 
 fn job(recipients: u32) -> SendJob {
     let numbers = (0..recipients).map(|n| Number::new(&format!("55319{n:08}")).unwrap());
