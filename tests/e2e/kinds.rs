@@ -404,7 +404,12 @@ fn incoming() -> Vec<(Value, &'static str, Value)> {
     let same = |kind: &'static str, body: Value| (json!({ kind: body }), kind, body);
     let flow = json!({ "name": "quick_reply", "paramsJson": r#"{"id":"no"}"#, "version": 3 });
     vec![
-        same("reactionMessage", json!({ "key": key, "text": "🦖" })),
+        // Its own message, as it names it; the account sees it the other way round.
+        (
+            json!({ "reactionMessage": { "key": key, "text": "🦖" } }),
+            "reactionMessage",
+            json!({ "key": { "remoteJid": format!("{THEIRS}@s.whatsapp.net"), "fromMe": false, "id": "3EB0" }, "text": "🦖" }),
+        ),
         (
             json!({ "protocolMessage": { "type": 0, "key": key } }),
             "protocolMessage",

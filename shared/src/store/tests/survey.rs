@@ -48,7 +48,9 @@ async fn recipients_wait_for_what_the_api_says_of_their_queue() {
     ];
     for (sql, reason) in steps {
         db.query(sql).await;
-        let waiting = crate::store::survey::recipients_waiting(db.store()).await.unwrap();
+        let waiting = crate::store::survey::recipients_waiting(db.store())
+            .await
+            .unwrap();
         assert_eq!(waiting, [(reason, 3)], "after {sql}");
     }
 }
