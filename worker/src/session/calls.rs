@@ -28,7 +28,7 @@ impl Calls {
             return reply.send(not_connected());
         }
         self.asked
-            .ask(link, (reply, ()), |ticket| Command::RejectCall { ticket, id });
+            .ask(link, reply, (), |ticket| Command::RejectCall { ticket, id });
     }
 
     /// The caller is told, or there is no such call.

@@ -44,13 +44,13 @@ impl Groups {
         let Some((request, text)) = request_of(asked, id) else {
             return reply.send(failed(FailureCode::InvalidJob, "a field is missing"));
         };
-        self.tell(link, request, (reply, text));
+        self.tell(link, request, reply, text);
     }
 
-    fn tell(&mut self, link: &Link, request: GroupRequest, asked: (Reply, Option<NewText>)) {
+    fn tell(&mut self, link: &Link, request: GroupRequest, reply: Reply, text: Option<NewText>) {
         let request = Box::new(request);
         self.asked
-            .ask(link, asked, |ticket| Command::Group { ticket, request });
+            .ask(link, reply, text, |ticket| Command::Group { ticket, request });
     }
 
     /// WhatsApp has answered, or has not.
@@ -71,7 +71,7 @@ impl Groups {
                     _ => None,
                 };
                 let request = GroupRequest::SetDescription { group, text, before };
-                return self.tell(link, request, (reply, None));
+                return self.tell(link, request, reply, None);
             }
             (Ok(found), None) => answer(*found),
         };

@@ -32,7 +32,7 @@ impl Linking {
         if !link.is_running() {
             return reply.send(not_connected());
         }
-        self.passkey.ask(link, (reply, ()), command);
+        self.passkey.ask(link, reply, (), command);
     }
 
     pub(super) fn on_passkey_step(&mut self, ticket: u64, result: Result<(), PasskeyError>) {

@@ -39,7 +39,7 @@ impl Profiles {
             }
             Some(Wanted::Request(request)) => {
                 let command = |ticket| Command::Profile { ticket, request };
-                self.asked.ask(link, (reply, ()), command);
+                self.asked.ask(link, reply, (), command);
             }
         }
     }

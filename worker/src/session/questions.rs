@@ -46,12 +46,7 @@ impl<T> Questions<T> {
 
     /// Takes a question and asks the connection, by the command of its ticket. Answers it at once if too many are open, or
     /// the connection takes no more.
-    pub(super) fn ask(
-        &mut self,
-        link: &Link,
-        (reply, about): (Reply, T),
-        command: impl FnOnce(u64) -> Command,
-    ) {
+    pub(super) fn ask(&mut self, link: &Link, reply: Reply, about: T, command: impl FnOnce(u64) -> Command) {
         if let Some(ticket) = self.open(reply, about)
             && !link.tell(command(ticket))
         {

@@ -399,7 +399,10 @@ impl Sends {
             return;
         };
         trace::within(hand.traced.context(), || hand.log_failed(cx, id, reason));
-        hand.end_failed(reason);
+        // One that is to be looked up first has not begun: its span is that of the next time.
+        if !matches!(reason, SendError::NeedsLookUp) {
+            hand.end_failed(reason);
+        }
         if hand.stage == Stage::Asked {
             self.unclaim(hand.claim);
             self.give_turns_back(cx, &hand, reason);
