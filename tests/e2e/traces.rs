@@ -46,7 +46,7 @@ impl Stage {
         let wanted = json!({ "url": hook.url(), "events": ["send.message*", "job.*"] });
         let (status, answer) = cluster.operator.post("/v1/webhooks", wanted).await?;
         ensure!(status.is_success(), "{answer}");
-        let contacts = Contacts::quiet("1555810446", count);
+        let contacts = Contacts::quiet("1555810", count);
         cluster.control.contacts(&contacts).await?;
         cluster.session(TOKEN, "5511900001235").await?;
         let record = Record::start(cluster.events(TOKEN).await?);
