@@ -29,7 +29,7 @@ pub const PLAINTEXT_BYTES: usize = 112;
 /// Both identities and the header: what the MAC covers before the ciphertext.
 const MAC_PREFIX_BYTES: usize = 108;
 /// Room for the longest plaintext that the floor is asked for.
-const FLOOR_BYTES: usize = 256;
+const FLOOR_BYTES: usize = 384;
 
 /// Somebody with keys.
 pub struct Party {
