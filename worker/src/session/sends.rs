@@ -400,7 +400,9 @@ impl Sends {
         };
         trace::within(hand.traced.context(), || hand.log_failed(cx, id, reason));
         // One that is to be looked up first has not begun: its span is that of the next time.
-        if !matches!(reason, SendError::NeedsLookUp) {
+        if matches!(reason, SendError::NeedsLookUp) {
+            hand.target.trace = None;
+        } else {
             hand.end_failed(reason);
         }
         if hand.stage == Stage::Asked {
