@@ -1,6 +1,6 @@
 //! Baileys, a client that is not ours, as a process to talk to.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -30,16 +30,7 @@ impl Baileys {
     /// # Errors
     /// When it is not online in a minute.
     pub async fn start(folder: &Path, ws: &str, control: &Control, number: &str) -> Result<Self> {
-        let mut child = Command::new("node")
-            .arg(script())
-            .arg(folder)
-            .env("SIM_WS", ws)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .kill_on_drop(true)
-            .spawn()
-            .context("starting node")?;
+        let mut child = device("peer.mjs", folder, ws)?;
         let input = child.stdin.take().context("its input")?;
         let output = BufReader::new(child.stdout.take().context("its output")?).lines();
         let mut baileys = Self {
@@ -256,6 +247,17 @@ impl Baileys {
     }
 }
 
-fn script() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("interop/peer.mjs")
+/// A process of `tests/interop` that is the device whose credentials lie in `folder`. Dropping it kills it.
+pub(crate) fn device(script: &str, folder: &Path, ws: &str) -> Result<Child> {
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("interop");
+    Command::new("node")
+        .arg(scripts.join(script))
+        .arg(folder)
+        .env("SIM_WS", ws)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .kill_on_drop(true)
+        .spawn()
+        .context("starting node")
 }

@@ -1,16 +1,16 @@
 //! Baileys, linked to the account of a session, as a witness: it tells all that it reports.
 
 use std::path::Path;
-use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::sync::mpsc;
 
+use crate::baileys::device;
 use crate::simulated::Control;
 
 /// How long it may take for anything.
@@ -33,16 +33,7 @@ impl Witness {
     /// # Errors
     /// When it is not online in a minute.
     pub async fn start(folder: &Path, ws: &str, control: &Control, number: &str) -> Result<Self> {
-        let mut child = Command::new("node")
-            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("interop/witness.mjs"))
-            .arg(folder)
-            .env("SIM_WS", ws)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .kill_on_drop(true)
-            .spawn()
-            .context("starting node")?;
+        let mut child = device("witness.mjs", folder, ws)?;
         let input = child.stdin.take().context("its input")?;
         let output = child.stdout.take().context("its output")?;
         let (told, (pen, answers)) = (Arc::new(Mutex::new(Vec::new())), mpsc::channel(ANSWERS));

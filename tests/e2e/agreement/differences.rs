@@ -20,6 +20,16 @@ pub(super) struct Difference {
     why: &'static str,
 }
 
+/// Where a file lies, and what opens it.
+const OF_FILES: &[&str] = &[
+    "content.directPath",
+    "content.fileEncSha256",
+    "content.fileSha256",
+    "content.mediaKey",
+    "content.mediaKeyTimestamp",
+    "content.url",
+];
+
 /// All of them.
 const DIFFERENCES: &[Difference] = &[
     Difference {
@@ -221,14 +231,7 @@ const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         kind: "message",
-        fields: &[
-            "content.directPath",
-            "content.fileEncSha256",
-            "content.fileSha256",
-            "content.mediaKey",
-            "content.mediaKeyTimestamp",
-            "content.url",
-        ],
+        fields: OF_FILES,
         how: How::TheirsAlone,
         during: &[],
         why: "Where a file lies and its keys stay with Fanfare, which fetches and opens it: `GET …/messages/{messageId}/media`",
@@ -431,14 +434,7 @@ const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         kind: "status",
-        fields: &[
-            "content.directPath",
-            "content.fileEncSha256",
-            "content.fileSha256",
-            "content.mediaKey",
-            "content.mediaKeyTimestamp",
-            "content.url",
-        ],
+        fields: OF_FILES,
         how: How::TheirsAlone,
         during: &[],
         why: "Where a file lies and its keys stay with Fanfare, which fetches and opens it: `GET …/messages/{messageId}/media`",
