@@ -64,7 +64,7 @@ pub use template::{Action, TemplateButton};
 pub use text::TEXT_MAX_BYTES;
 pub use variables::{VARIABLES_MAX, VARIABLES_MAX_BYTES, Variables};
 
-use crate::job::{JobError, from_fields};
+use crate::body::{JobError, from_fields};
 
 /// Declares [`Body`] from the names that `type` takes and the kinds they stand for.
 macro_rules! kinds {
