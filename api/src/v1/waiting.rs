@@ -222,7 +222,10 @@ fn held_by(session: &SessionRecord) -> Option<(Reason, &'static str)> {
             (SessionState::Pairing, _) if session.passkey.as_ref().is_some_and(|stage| stage.is_open()) => {
                 "the account must be proved with a passkey; the session's passkey says what is to be done"
             }
-            (_, true) => "the session has no account; scan its QR code",
+            (SessionState::Pairing, true) => "the session has no account; scan its QR code",
+            (_, true) => {
+                "the session has no account, and a QR code to scan comes once WhatsApp is reached; it keeps trying"
+            }
             (_, false) => "the session has no account; start it again and scan its QR code",
         };
         return Some((Reason::NotPaired, detail));

@@ -117,9 +117,11 @@ fn the_first_thing_in_the_way_is_told() {
 fn without_an_account_there_is_something_to_scan_whoever_ended_the_session() {
     use SessionState::{Closed, Connecting, LoggedOut, New, Pairing};
     for (state, wanted, word) in [
-        (New, true, "scan"),
-        (Connecting, true, "scan"),
-        (Pairing, true, "scan"),
+        (New, true, "once WhatsApp is reached"),
+        (Connecting, true, "once WhatsApp is reached"),
+        (Pairing, true, "; scan its QR code"),
+        // WhatsApp is away, or the last code ran out and the next connection is a moment away.
+        (Closed, true, "once WhatsApp is reached"),
         // Nobody scanned in time.
         (Closed, false, "start it again and scan"),
         (
