@@ -127,17 +127,28 @@ async fn run(script: &str) -> Result<String> {
         .stdin(Stdio::null())
         .stdout(fs::File::create(&out)?)
         .stderr(fs::File::create(&err)?)
+        .process_group(0)
         .spawn()?;
+    let group = page.id().context("the page has begun")?;
     let ended = tokio::time::timeout(PATIENCE, page.wait()).await;
+    end_group(group).await?;
     let (printed, said) = (fs::read_to_string(&out)?, fs::read_to_string(&err)?);
     match ended {
         Ok(Ok(status)) if status.success() => Ok(printed),
         Ok(_) => bail!("a block failed: {printed}\n{said}"),
-        Err(_) => {
-            page.kill().await?;
-            bail!("the page did not come to its end: {printed}\n{said}")
-        }
+        Err(_) => bail!("the page did not come to its end: {printed}\n{said}"),
     }
+}
+
+/// Ends a page, and what its blocks have left in the background: the next page wants the same ports.
+async fn end_group(leader: u32) -> Result<()> {
+    let group = format!("-{leader}");
+    // Where nobody is left of it, there is nothing to end.
+    let kill = tokio::process::Command::new("kill")
+        .args(["-KILL", "--", &group])
+        .stderr(Stdio::null())
+        .status();
+    kill.await.map(drop).context("kill")
 }
 
 /// Where programs are, the tests' Python before all others.
