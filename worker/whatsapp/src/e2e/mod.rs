@@ -416,6 +416,11 @@ impl E2e {
 
 /// Time and durability.
 impl E2e {
+    /// A step is about to be taken: writes the sessions that were changed.
+    pub(crate) fn write_changed(&self, cx: &mut Context<'_>) {
+        self.ratchets.write_changed(cx);
+    }
+
     pub(crate) fn on_step_taken(&mut self) {
         self.ratchets.records.on_step_taken();
         self.group_keys.records.on_step_taken();
