@@ -2,8 +2,11 @@
 //!
 //! Facts: docs/PROTOCOL.md, "Device hash".
 
+use std::ops::Range;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use compact_str::ToCompactString as _;
 use sha2::{Digest as _, Sha256};
 
 use crate::jid::Jid;
@@ -14,14 +17,21 @@ const HASH_BYTES: usize = 6;
 /// The hash (`2:` and 8 characters) of a set of devices in any order.
 #[must_use]
 pub fn devices_hash<'a>(devices: impl IntoIterator<Item = &'a Jid>) -> String {
-    let mut names: Vec<String> = devices
-        .into_iter()
-        .map(|jid| format!("{}.0:{}@{}", jid.user(), jid.device(), jid.server()))
-        .collect();
-    names.sort_unstable();
+    let mut text = String::new();
+    let mut names: Vec<Range<usize>> = Vec::new();
+    for jid in devices {
+        let start = text.len();
+        text.push_str(jid.user());
+        text.push_str(".0:");
+        text.push_str(&jid.device().to_compact_string());
+        text.push('@');
+        text.push_str(jid.server().as_str());
+        names.push(start..text.len());
+    }
+    names.sort_unstable_by(|one, other| text[one.clone()].cmp(&text[other.clone()]));
     let mut digest = Sha256::new();
-    for name in &names {
-        digest.update(name);
+    for name in names {
+        digest.update(&text[name]);
     }
     format!("2:{}", STANDARD_NO_PAD.encode(&digest.finalize()[..HASH_BYTES]))
 }

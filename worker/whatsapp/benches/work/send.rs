@@ -293,6 +293,8 @@ struct Server {
     proofs: BTreeMap<Jid, Bytes>,
     /// How many are in each group besides us.
     members: usize,
+    /// Bytes of the last frame that said so.
+    described_bytes: usize,
 }
 
 enum Stage {
@@ -325,6 +327,7 @@ impl Server {
             devices,
             sessions: BTreeMap::new(),
             members: 0,
+            described_bytes: 0,
             rng: StdRng::seed_from_u64(3),
             reader: ClientFrames::new(1 << 20),
             stage: Stage::AwaitHello(Responder::new(own, chain, Resumption::Refuse)),
@@ -391,6 +394,9 @@ impl Server {
                 let mut answer = self.result(node);
                 answer.set_attr("id", node.attr_str("id").unwrap().into_owned());
                 self.send(&answer);
+                if node.attr_is("xmlns", "w:g2") {
+                    self.described_bytes = self.outbox.back().unwrap().len();
+                }
             }
             "message" => self.message(node),
             _ => {}

@@ -171,7 +171,8 @@ impl Core {
         let Some(transport) = &mut self.transport else {
             return Ok(frames);
         };
-        let (mut buffer, mut ends) = (Vec::new(), Vec::with_capacity(nodes.len()));
+        let room: usize = nodes.iter().map(frame::room_for).sum();
+        let (mut buffer, mut ends) = (Vec::with_capacity(room), Vec::with_capacity(nodes.len()));
         for node in nodes {
             frame::write_node(node, &mut transport.sealer, &mut buffer)?;
             ends.push(buffer.len());

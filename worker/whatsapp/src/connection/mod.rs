@@ -139,6 +139,9 @@ impl Connection {
 
     /// What has gathered since the last call, if anything. See [`Step`] for what to do with it.
     pub fn take_step(&mut self) -> Option<Step> {
+        if let State::Online(parts) = &self.state {
+            parts.before_step(&mut self.core.context(self.now));
+        }
         let mut step = self.core.take_step()?;
         if let Some(reason) = step.close.clone().filter(|_| !self.is_over) {
             // Sealing failed: a stanza of ours fits no frame, or the cipher is used up.

@@ -534,6 +534,11 @@ impl Parts {
         parts
     }
 
+    /// A step is about to be taken.
+    pub(super) fn before_step(&self, cx: &mut Context<'_>) {
+        self.e2e.write_changed(cx);
+    }
+
     pub(super) fn on_step_taken(&mut self) {
         self.e2e.on_step_taken();
         self.messages.on_step_taken();
@@ -552,6 +557,7 @@ impl Parts {
         self.relieve();
     }
 
+    /// The connection is over; nothing is asked of the parts any more.
     pub(super) fn on_closed(&mut self, cx: &mut Context<'_>) {
         self.messages.on_closed(cx);
         self.groups.on_closed(cx);
@@ -561,6 +567,7 @@ impl Parts {
         self.app_state.on_closed(cx);
         self.media_hosts.on_closed(cx);
         self.media_retries.on_closed(cx);
+        self.e2e.write_changed(cx);
     }
 
     /// Whether so much waits for the store that no more should be read.

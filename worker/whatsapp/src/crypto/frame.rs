@@ -55,6 +55,12 @@ pub fn write(payload: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(payload);
 }
 
+/// About how many bytes [`write_node`] appends, rather too many.
+#[must_use]
+pub fn room_for(node: &Node) -> usize {
+    LENGTH_BYTES + binary::room_for(node) + TAG_BYTES
+}
+
 /// Appends the sealed frame of a node: encoded and encrypted in place.
 ///
 /// # Errors

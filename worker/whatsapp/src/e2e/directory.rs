@@ -5,7 +5,7 @@
 //!
 //! Facts: docs/PROTOCOL.md, "LID" and "User queries".
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use compact_str::CompactString;
 
@@ -48,11 +48,17 @@ struct Mappings {
     phones: HashMap<CompactString, CompactString>,
     /// Under which number a message to a number is sent: the same, or the one that the account has now.
     present: HashMap<CompactString, CompactString>,
+    /// Of whom the store knows no other name, without device.
+    nameless: HashSet<Jid>,
 }
 
 impl Mappings {
-    /// Forgets every pair that one of the two is in.
-    fn part(&mut self, phone: &str, lid: &str) {
+    /// Forgets every pair that one of the two is in, and that either had no other name.
+    fn part(&mut self, phone: &Jid, lid: &Jid) {
+        for user in [phone, lid] {
+            self.nameless.remove(&user.to_bare());
+        }
+        let (phone, lid) = (phone.user(), lid.user());
         if let Some(lid) = self.lids.remove(phone) {
             self.phones.remove(&lid);
         }
@@ -62,11 +68,11 @@ impl Mappings {
     }
 
     fn is_full(&self) -> bool {
-        self.lids.len() + self.present.len() >= MAX_MAPPINGS / 2
+        self.lids.len() + self.present.len() + self.nameless.len() >= MAX_MAPPINGS / 2
     }
 
     fn is_empty(&self) -> bool {
-        self.lids.is_empty() && self.present.is_empty()
+        self.lids.is_empty() && self.present.is_empty() && self.nameless.is_empty()
     }
 }
 
@@ -204,6 +210,19 @@ impl Directory {
         }
     }
 
+    /// Whether the store was asked for the other name of this user, without device, and has none. Holds until one is learned.
+    pub(crate) fn is_nameless(&self, user: &Jid) -> bool {
+        self.recent.nameless.contains(user) || self.older.nameless.contains(user)
+    }
+
+    /// The store knows no other name of this user. What was learned meanwhile is newer.
+    pub(super) fn note_nameless(&mut self, user: &Jid) {
+        if self.other_name(user).is_none() {
+            self.make_room();
+            self.recent.nameless.insert(user.clone());
+        }
+    }
+
     fn lid(&self, phone: &str) -> Option<&CompactString> {
         self.recent.lids.get(phone).or_else(|| self.older.lids.get(phone))
     }
@@ -253,12 +272,17 @@ impl Directory {
     }
 
     fn insert(&mut self, phone: &Jid, lid: &Jid) {
-        let (phone, lid) = (phone.user(), lid.user());
-        if self.recent.lids.get(phone).is_some_and(|known| known == lid) {
+        if self
+            .recent
+            .lids
+            .get(phone.user())
+            .is_some_and(|known| known == lid.user())
+        {
             return;
         }
         self.recent.part(phone, lid);
         self.older.part(phone, lid);
+        let (phone, lid) = (phone.user(), lid.user());
         self.make_room();
         self.recent.lids.insert(phone.into(), lid.into());
         self.recent.phones.insert(lid.into(), phone.into());
@@ -371,6 +395,32 @@ mod tests {
             let oldest = n.saturating_sub(MAX_MAPPINGS / 2 - 1);
             assert!(directory.other_name(&phone(oldest)).is_some());
         }
+    }
+
+    #[test]
+    fn who_has_no_other_name_is_remembered_for_a_while_and_until_one_is_learned() {
+        let mut directory = Directory::default();
+        let phone = |n: usize| Jid::phone(&format!("{}", 15_550_000 + n)).unwrap();
+        let lid = |n: usize| Jid::new(format!("{n}"), Server::Lid);
+        for n in 0..3 * MAX_MAPPINGS {
+            directory.note_nameless(&phone(n));
+            assert!(directory.recent.nameless.len() + directory.older.nameless.len() <= MAX_MAPPINGS);
+        }
+        let last = 3 * MAX_MAPPINGS - 1;
+        assert!(directory.is_nameless(&phone(last)) && !directory.is_nameless(&phone(0)));
+        directory.note_nameless(&lid(1));
+        directory.sweep(Timestamp::EPOCH);
+        assert!(directory.is_nameless(&phone(last)) && directory.is_nameless(&lid(1)));
+        directory.recall(&phone(last), &lid(1));
+        assert!(!directory.is_nameless(&phone(last)) && !directory.is_nameless(&lid(1)));
+        directory.note_nameless(&lid(1));
+        assert!(!directory.is_nameless(&lid(1)), "a name was learned meanwhile");
+        directory.note_nameless(&lid(2));
+        for _ in 0..2 {
+            assert!(directory.has_names());
+            directory.sweep(Timestamp::EPOCH);
+        }
+        assert!(!directory.is_nameless(&lid(2)) && !directory.has_names());
     }
 
     #[test]

@@ -131,9 +131,10 @@ impl E2e {
         self.group_keys.ensure(cx, &mut self.questions, name)
     }
 
-    /// Asks the store for the other name of a user at once; false if they can't have one. [`Outcome::Names`] follows.
+    /// Asks the store for the other name of a user at once; false if they can't have one, or the store was asked before and
+    /// has none. [`Outcome::Names`] follows.
     pub(crate) fn ask_name(&mut self, cx: &mut Context<'_>, user: &Jid) -> bool {
-        self.naming.ask_now(cx, &mut self.questions, user)
+        !self.directory.is_nameless(user) && self.naming.ask_now(cx, &mut self.questions, user)
     }
 
     /// Whether nothing need be asked of the store before a message to this user.
@@ -415,6 +416,11 @@ impl E2e {
 
 /// Time and durability.
 impl E2e {
+    /// A step is about to be taken: writes the sessions that were changed.
+    pub(crate) fn write_changed(&self, cx: &mut Context<'_>) {
+        self.ratchets.write_changed(cx);
+    }
+
     pub(crate) fn on_step_taken(&mut self) {
         self.ratchets.records.on_step_taken();
         self.group_keys.records.on_step_taken();

@@ -75,6 +75,7 @@ impl Naming {
         let mut values = values.into_iter();
         let (mut pairs, mut backs) = (Vec::new(), Vec::new());
         for user in &asked.users {
+            let mut has_other = false;
             for key in keys_of(user) {
                 let Some(value) = values.next().flatten() else {
                     continue;
@@ -86,9 +87,13 @@ impl Naming {
                 } else if let Some(other) = named(&value, user)
                     && let Some(back) = RecordKey::other_name(&other)
                 {
+                    has_other = true;
                     pairs.push((user.clone(), other));
                     backs.push(back);
                 }
+            }
+            if !has_other {
+                directory.note_nameless(user);
             }
         }
         if backs.is_empty() {
@@ -109,7 +114,9 @@ impl Naming {
         for ((user, other), value) in pairs.iter().zip(values) {
             let agrees = value.is_some_and(|back| back == user.user());
             // What was learned meanwhile is newer.
-            if agrees && directory.other_name(user).is_none() {
+            if !agrees {
+                directory.note_nameless(user);
+            } else if directory.other_name(user).is_none() {
                 directory.recall(user, other);
             }
         }
@@ -177,7 +184,9 @@ mod tests {
                 break;
             }
         }
-        directory.other_name(&user).map(|other| other.to_string())
+        let other = directory.other_name(&user).map(|other| other.to_string());
+        assert_eq!(directory.is_nameless(&user), other.is_none());
+        other
     }
 
     #[test]

@@ -115,7 +115,7 @@ impl Ratchets {
     fn move_in(&mut self, cx: &mut Context<'_>, earlier: &Address, address: &Address, record: SessionRecord) {
         if let Some(present) = self.records.get_mut(address) {
             present.absorb(record);
-            self.write(cx, address);
+            self.records.changed(address, cx.now);
             self.delete(cx, earlier);
         }
     }
@@ -250,10 +250,10 @@ impl Ratchets {
                 if let Some(record) = self.records.get_mut(&phone) {
                     record.pin(account);
                 }
-                self.write(cx, &phone);
+                self.records.changed(&phone, cx.now);
             }
         }
-        self.write(cx, address);
+        self.records.changed(address, cx.now);
         if let Some(source) = identity_changed {
             self.has_changed = true;
             cx.emit(Event::IdentityChanged {
@@ -271,17 +271,19 @@ impl Ratchets {
         address: &Address,
         padded: &[u8],
     ) -> Result<Enc, EncryptError> {
-        if !self.has_session(cx.device, address) {
+        // A phone's needs nobody's word.
+        if address.device() != 0 && !self.has_session(cx.device, address) {
             return Err(EncryptError::NoSession);
         }
-        let own = own_identity(cx.device);
-        let record = self.records.get_mut(address).ok_or(EncryptError::NoSession)?;
-        let ciphertext = record.encrypt(own, padded, cx.rng)?;
+        let (own, rng) = (own_identity(cx.device), &mut *cx.rng);
+        let encrypted = self
+            .records
+            .change(address, cx.now, |record| record.encrypt(own, padded, rng));
+        let ciphertext = encrypted.unwrap_or(Err(EncryptError::NoSession))?;
         let kind = match ciphertext.kind {
             CiphertextKind::PreKey => EncKind::PreKey,
             CiphertextKind::Message => EncKind::Message,
         };
-        self.write(cx, address);
         Ok(Enc {
             kind,
             ciphertext: ciphertext.bytes,
@@ -296,10 +298,10 @@ impl Ratchets {
         bytes: &[u8],
     ) -> Result<Vec<u8>, DecryptError> {
         let own = own_identity(cx.device);
-        let record = self.records.get_mut(address).ok_or(DecryptError::NoSession)?;
-        let plaintext = record.decrypt_message(own, bytes)?;
-        self.write(cx, address);
-        Ok(plaintext)
+        let decrypted = self
+            .records
+            .change(address, cx.now, |record| record.decrypt_message(own, bytes));
+        decrypted.unwrap_or(Err(DecryptError::NoSession))
     }
 
     /// Whether this message would start a new session, and so needs its prekeys.
@@ -332,27 +334,22 @@ impl Ratchets {
 
     /// Notes that a message of this device is shown in this step; false if it was shown before.
     pub(crate) fn note_shown(&mut self, cx: &mut Context<'_>, address: &Address, mark: Mark) -> bool {
-        let is_new = self
-            .records
-            .get_mut(address)
-            .is_none_or(|record| record.note_shown(mark));
-        if is_new {
-            self.write(cx, address);
-        }
-        is_new
+        let noted = self.records.change(address, cx.now, |record| {
+            record.note_shown(mark).then_some(()).ok_or(())
+        });
+        noted.is_none_or(|noted| noted.is_ok())
     }
 
     /// Ends the session with a device that is in memory; whom it was with is not forgotten.
     pub(crate) fn close(&mut self, cx: &mut Context<'_>, address: &Address) {
         if let Some(record) = self.records.get_mut(address) {
             record.close();
-            self.write(cx, address);
+            self.records.changed(address, cx.now);
         }
     }
 
     /// Deletes a session, whether it is in memory or not.
     pub(super) fn delete(&mut self, cx: &mut Context<'_>, address: &Address) {
-        cx.changes().delete(RecordKey::session(address));
         self.records
             .put(address.clone(), SessionRecord::default(), cx.now);
     }
@@ -366,11 +363,16 @@ impl Ratchets {
             .collect()
     }
 
-    fn write(&mut self, cx: &mut Context<'_>, address: &Address) {
-        if let Some(record) = self.records.get(address) {
-            cx.changes().put_session(address, record);
+    /// Writes the sessions that were changed since the last step, each once however often it was changed. One with nothing
+    /// in it is deleted.
+    pub(super) fn write_changed(&self, cx: &mut Context<'_>) {
+        for (address, record) in self.records.gathered() {
+            if record.is_empty() {
+                cx.changes().delete(RecordKey::session(address));
+            } else {
+                cx.changes().put_session(address, record);
+            }
         }
-        self.records.changed(address, cx.now);
     }
 }
 

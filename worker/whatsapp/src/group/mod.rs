@@ -201,7 +201,14 @@ impl GroupInfo {
     /// # Errors
     /// If it does not say which group, or has more than [`MAX_MEMBERS`] members.
     pub fn parse(node: &Node) -> Result<Self, StanzaError> {
-        let flag = |tag: &str| node.child(tag).is_some();
+        // Few, among hundreds of members.
+        let others: Vec<&Node> = node
+            .nodes()
+            .iter()
+            .filter(|node| !node.is("participant"))
+            .collect();
+        let child = |tag: &str| others.iter().find(|node| node.is(tag)).copied();
+        let flag = |tag: &str| child(tag).is_some();
         let by_number = |phone: &str, jid: &str| node.attr_jid(phone).or_else(|| node.attr_jid(jid));
         let seconds = |key: &str| node.attr_u64(key).map(Timestamp::from_secs);
         if node.nodes_named("participant").nth(MAX_MEMBERS).is_some() {
@@ -212,8 +219,8 @@ impl GroupInfo {
             .filter(|member| member.attr_u64("error").is_none_or(|code| code == 200))
             .map(Member::parse)
             .collect::<Result<_, _>>()?;
-        let text = |tag: &str| node.child(tag).and_then(Node::text);
-        let join = node.child_at(&["membership_approval_mode", "group_join"]);
+        let text = |tag: &str| child(tag).and_then(Node::text);
+        let join = child("membership_approval_mode").and_then(|mode| mode.child("group_join"));
         Ok(Self {
             jid: group_id(node)?,
             subject: node
@@ -226,19 +233,16 @@ impl GroupInfo {
             owner: by_number("creator_pn", "creator"),
             addressing: addressing(node, &members),
             size: node.attr_u64("size").and_then(|size| u32::try_from(size).ok()),
-            description: node.child("description").map(description),
+            description: child("description").map(description),
             announce: flag("announcement"),
             locked: flag("locked"),
-            disappearing_seconds: node
-                .child("ephemeral")
+            disappearing_seconds: child("ephemeral")
                 .and_then(|ephemeral| ephemeral.attr_u64("expiration"))
                 .and_then(|seconds| u32::try_from(seconds).ok())
                 .filter(|seconds| *seconds > 0),
             all_may_add: text("member_add_mode").is_some_and(|mode| mode == "all_member_add"),
             asks_to_join: join.is_some_and(|join| join.attr_is("state", "on")),
-            community: node
-                .child("linked_parent")
-                .and_then(|parent| parent.attr_jid("jid")),
+            community: child("linked_parent").and_then(|parent| parent.attr_jid("jid")),
             is_community: flag("parent"),
             is_announcement_group: flag("default_sub_group"),
             members,

@@ -1,7 +1,6 @@
 //! What is kept of a group between sends: who is in it, and which devices have our sender key.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::group::{AddressingMode, GroupInfo, Role};
@@ -73,8 +72,9 @@ impl Members {
         for (jid, other) in &self.people {
             let other = other.as_ref().map(Jid::user).unwrap_or_default();
             let mark = if self.admins.contains(jid) { ADMIN } else { "" };
-            // A text grows, so that writing into it can't fail.
-            write!(text, "\n{} {other}{mark}", jid.user()).ok();
+            for part in ["\n", jid.user(), " ", other, mark] {
+                text.push_str(part);
+            }
         }
         text
     }
@@ -175,8 +175,9 @@ impl Handed {
                 Certainty::Sure => '+',
                 Certainty::Maybe => '?',
             };
-            // A text grows, so that writing into it can't fail.
-            writeln!(text, "{mark}{device}").ok();
+            text.push(mark);
+            device.push_to(&mut text);
+            text.push('\n');
         }
         text
     }

@@ -64,6 +64,10 @@ impl Meaning {
             };
         }
         let sender_key = message.sender_key_distribution_message.take();
+        if message.conversation.is_some() || message.extended_text_message.is_some() {
+            // As most are: the rest need not be looked through.
+            return Self::Owner;
+        }
         let info = message.message_context_info.take();
         let is_empty = message.encoded_len() == 0;
         message.message_context_info = info;

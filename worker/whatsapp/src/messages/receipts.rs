@@ -45,7 +45,10 @@ impl Receipts {
     ) -> AckBy {
         let chat = &status.chat;
         let is_asked = self.waiting.iter().any(|waiting| waiting.status.chat == *chat);
-        let has_name = !chat.is_lid() || is_own(cx.device, chat) || e2e.directory.other_name(chat).is_some();
+        let directory = &e2e.directory;
+        let is_as_known =
+            !chat.is_lid() || directory.other_name(chat).is_some() || directory.is_nameless(chat);
+        let has_name = is_as_known || is_own(cx.device, chat);
         // None overtakes an earlier one of its chat.
         let is_ready = has_name && !is_asked;
         if is_ready || self.waiting.len() >= MAX_WAITING_RECEIPTS {

@@ -102,6 +102,9 @@ impl Retries {
 
     /// A message was decrypted, or given up. How often it was asked for.
     pub(super) fn forget(&mut self, stanza: &Received) -> Option<u32> {
+        if self.attempts.is_empty() {
+            return None;
+        }
         let key = key(stanza);
         let attempts = self.attempts.remove(&key)?;
         self.order.retain(|other| *other != key);

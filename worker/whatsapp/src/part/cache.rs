@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::mem;
 use std::time::Duration;
 
 use crate::time::Timestamp;
@@ -17,6 +18,10 @@ const IDLE: Duration = Duration::from_secs(60);
 /// The records of one kind.
 pub(crate) struct Cache<K, R> {
     entries: HashMap<K, Entry<R>>,
+    /// Those that were changed for the step that gathers; some may be changed no more, and some be here twice.
+    gathering: Vec<K>,
+    /// Those of the step that is being committed.
+    committing: Vec<K>,
     /// Most that are kept beyond those whose changes are not durable yet.
     most: usize,
 }
@@ -45,6 +50,12 @@ impl<R> Entry<R> {
     fn can_go(&self) -> bool {
         self.pins == 0 && self.durability == Durability::Durable && self.record.is_some()
     }
+
+    /// Notes a change; true if it is the first for the step that gathers.
+    fn is_news(&mut self, now: Timestamp) -> bool {
+        self.used = now;
+        mem::replace(&mut self.durability, Durability::Gathering) != Durability::Gathering
+    }
 }
 
 impl<K: Clone + Eq + Hash + Ord, R> Cache<K, R> {
@@ -71,6 +82,7 @@ impl<K: Clone + Eq + Hash + Ord, R> Cache<K, R> {
 
     /// Takes a record whether it is in memory or not. It is written in the step that gathers.
     pub(crate) fn put(&mut self, name: K, record: R, now: Timestamp) {
+        self.gathering.push(name.clone());
         self.insert(name, Some(record), now, Durability::Gathering);
     }
 
@@ -105,12 +117,35 @@ impl<K: Clone + Eq + Hash + Ord, R> Cache<K, R> {
         self.entries.get_mut(name)?.record.as_mut()
     }
 
+    /// Changes a record that is in memory, which is written in the step that gathers unless `change` failed; `None` if it
+    /// is not in memory.
+    pub(crate) fn change<T, E>(
+        &mut self,
+        name: &K,
+        now: Timestamp,
+        change: impl FnOnce(&mut R) -> Result<T, E>,
+    ) -> Option<Result<T, E>> {
+        let entry = self.entries.get_mut(name)?;
+        let done = change(entry.record.as_mut()?);
+        if done.is_ok() && entry.is_news(now) {
+            self.gathering.push(name.clone());
+        }
+        Some(done)
+    }
+
     /// The record was changed, and is written in the step that gathers.
     pub(crate) fn changed(&mut self, name: &K, now: Timestamp) {
-        if let Some(entry) = self.entries.get_mut(name) {
-            entry.durability = Durability::Gathering;
-            entry.used = now;
+        if self.entries.get_mut(name).is_some_and(|entry| entry.is_news(now)) {
+            self.gathering.push(name.clone());
         }
+    }
+
+    /// The records that are written in the step that gathers.
+    pub(crate) fn gathered(&self) -> impl Iterator<Item = (&K, &R)> {
+        self.gathering.iter().filter_map(|name| {
+            let entry = self.entries.get(name)?;
+            Some((name, entry.record.as_ref()?))
+        })
     }
 
     /// Keeps a record in memory until [`Self::unpin`].
@@ -128,16 +163,26 @@ impl<K: Clone + Eq + Hash + Ord, R> Cache<K, R> {
     }
 
     pub(crate) fn on_step_taken(&mut self) {
-        self.turn(Durability::Gathering, Durability::Committing);
+        let mut taken = mem::take(&mut self.gathering);
+        for name in &taken {
+            if let Some(entry) = self.entries.get_mut(name) {
+                entry.durability = Durability::Committing;
+            }
+        }
+        if self.committing.is_empty() {
+            self.committing = taken;
+        } else {
+            self.committing.append(&mut taken);
+        }
     }
 
     pub(crate) fn on_committed(&mut self) {
-        self.turn(Durability::Committing, Durability::Durable);
-    }
-
-    fn turn(&mut self, from: Durability, to: Durability) {
-        for entry in self.entries.values_mut().filter(|entry| entry.durability == from) {
-            entry.durability = to;
+        for name in mem::take(&mut self.committing) {
+            let entry = self.entries.get_mut(&name);
+            // What was changed since then is in a later step.
+            if let Some(entry) = entry.filter(|entry| entry.durability == Durability::Committing) {
+                entry.durability = Durability::Durable;
+            }
         }
     }
 
@@ -186,8 +231,12 @@ impl<K: Clone + Eq + Hash + Ord, R> Cache<K, R> {
 impl<K, R> Cache<K, R> {
     /// Empty, for at most so many records; allocates nothing.
     pub(crate) fn with_most(most: usize) -> Self {
-        let entries = HashMap::new();
-        Self { entries, most }
+        Self {
+            entries: HashMap::new(),
+            gathering: Vec::new(),
+            committing: Vec::new(),
+            most,
+        }
     }
 }
 

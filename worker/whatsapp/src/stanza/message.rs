@@ -8,7 +8,7 @@ use super::bad_content;
 use super::class::Class;
 use super::flow;
 use super::token::ContactProof;
-use crate::binary::{Node, StanzaError};
+use crate::binary::{Node, StanzaError, Value};
 use crate::group::AddressingMode;
 use crate::jid::{Jid, Server};
 use crate::message_id::MessageId;
@@ -326,15 +326,15 @@ impl Received {
     /// If it can't be told who sent it (in a group that is its participant), or what its id is, or it has more than [`MAX_ENCS`] ciphertexts.
     pub fn parse(node: &Node) -> Result<Self, StanzaError> {
         let from = node.require_jid("from")?;
+        let optional = Optional::of(node);
         let participant = match from.server() {
             Server::Group | Server::Broadcast => Some(node.require_jid("participant")?),
-            _ => node.attr_jid("participant"),
+            _ => optional.participant.and_then(Value::to_jid),
         };
         let sender = participant.as_ref().unwrap_or(&from);
-        let by_lid = sender.is_lid();
-        let alternate = |when_lid: [&str; 2], when_phone: [&str; 2]| {
-            let names = if by_lid { when_lid } else { when_phone };
-            names.iter().find_map(|name| node.attr_jid(name))
+        let alternate = |names: &[[Option<&Value>; 2]; 2]| {
+            let names = names[usize::from(sender.is_lid())];
+            names.into_iter().flatten().find_map(Value::to_jid)
         };
         if node.nodes_named("enc").nth(MAX_ENCS).is_some() {
             return Err(bad_content("enc"));
@@ -347,15 +347,12 @@ impl Received {
                 .parse()
                 .map_err(|_| bad_content("message"))?,
             timestamp: Timestamp::from_secs(node.require_u64("t")?),
-            recipient: node.attr_jid("recipient"),
-            push_name: node.attr_str("notify").map(|name| name.into_owned()),
-            offline: node.value("offline").is_some(),
-            peer: node.attr_is("category", "peer"),
-            sender_alt: alternate(["participant_pn", "sender_pn"], ["participant_lid", "sender_lid"]),
-            recipient_alt: alternate(
-                ["peer_recipient_pn", "recipient_pn"],
-                ["peer_recipient_lid", "recipient_lid"],
-            ),
+            recipient: optional.recipient.and_then(Value::to_jid),
+            push_name: optional.push_name.map(|name| name.as_str().into_owned()),
+            offline: optional.offline.is_some(),
+            peer: optional.category.is_some_and(|category| category.is("peer")),
+            sender_alt: alternate(&optional.sender_alt),
+            recipient_alt: alternate(&optional.recipient_alt),
             count: counts
                 .max()
                 .and_then(|count| u32::try_from(count).ok())
@@ -371,6 +368,48 @@ impl Received {
     /// The device that sent it.
     pub fn sender(&self) -> &Jid {
         self.participant.as_ref().unwrap_or(&self.from)
+    }
+}
+
+/// The attributes of a message that need not be there, found in one pass: there are many of them, and most messages have
+/// none.
+#[derive(Default)]
+struct Optional<'a> {
+    participant: Option<&'a Value>,
+    recipient: Option<&'a Value>,
+    push_name: Option<&'a Value>,
+    offline: Option<&'a Value>,
+    category: Option<&'a Value>,
+    /// The other name of the sender: of one by number the hidden id, of one by hidden id the number; the first counts more.
+    sender_alt: [[Option<&'a Value>; 2]; 2],
+    /// The same of `recipient`.
+    recipient_alt: [[Option<&'a Value>; 2]; 2],
+}
+
+impl<'a> Optional<'a> {
+    fn of(node: &'a Node) -> Self {
+        let mut found = Self::default();
+        for (name, value) in &node.attrs {
+            let place = match name.as_str() {
+                "participant" => &mut found.participant,
+                "recipient" => &mut found.recipient,
+                "notify" => &mut found.push_name,
+                "offline" => &mut found.offline,
+                "category" => &mut found.category,
+                "participant_lid" => &mut found.sender_alt[0][0],
+                "sender_lid" => &mut found.sender_alt[0][1],
+                "participant_pn" => &mut found.sender_alt[1][0],
+                "sender_pn" => &mut found.sender_alt[1][1],
+                "peer_recipient_lid" => &mut found.recipient_alt[0][0],
+                "recipient_lid" => &mut found.recipient_alt[0][1],
+                "peer_recipient_pn" => &mut found.recipient_alt[1][0],
+                "recipient_pn" => &mut found.recipient_alt[1][1],
+                _ => continue,
+            };
+            // Of two by one name the first counts.
+            place.get_or_insert(value);
+        }
+        found
     }
 }
 

@@ -81,7 +81,7 @@ impl RecordKey {
 
     /// The session with a device.
     pub fn session(address: &Address) -> Self {
-        Self::new(RecordKind::Session, text(format_args!("{address}")))
+        Self::new(RecordKind::Session, name_of(address.jid()))
     }
 
     /// A one-time prekey.
@@ -96,7 +96,10 @@ impl RecordKey {
 
     /// The sender key of one device in one group. No jid holds a blank, so the two parts stay apart.
     pub fn sender_key(group: &Jid, sender: &Address) -> Self {
-        Self::new(RecordKind::SenderKey, text(format_args!("{group} {sender}")))
+        let mut name = name_of(group);
+        name.push(' ');
+        sender.jid().push_to(&mut name);
+        Self::new(RecordKind::SenderKey, name)
     }
 
     /// What leads from a user to their other name: the hidden id of a number, the number of a hidden id. `None` for
@@ -137,7 +140,7 @@ impl RecordKey {
     pub fn trusted_token(contact: &Jid) -> Self {
         match contact.server() {
             Server::Lid => Self::new(RecordKind::TrustedToken, contact.user()),
-            _ => Self::new(RecordKind::TrustedToken, text(format_args!("{contact}"))),
+            _ => Self::new(RecordKind::TrustedToken, name_of(contact)),
         }
     }
 
@@ -158,12 +161,12 @@ impl RecordKey {
 
     /// Who is in this group.
     pub fn group(group: &Jid) -> Self {
-        Self::new(RecordKind::Group, text(format_args!("{group}")))
+        Self::new(RecordKind::Group, name_of(group))
     }
 
     /// Which devices have our sender key of this group.
     pub fn handed(group: &Jid) -> Self {
-        Self::new(RecordKind::GroupKeyHanded, text(format_args!("{group}")))
+        Self::new(RecordKind::GroupKeyHanded, name_of(group))
     }
 
     /// The deletions in groups that nobody has judged yet, a page of them; the first has no name, as when there was one alone.
@@ -205,9 +208,15 @@ impl RecordKey {
     }
 }
 
-/// Each send makes some names: they are written without growing.
+/// An address. Each send makes some names: they are written without growing.
+fn name_of(jid: &Jid) -> String {
+    let mut name = String::with_capacity(NAME_BYTES);
+    jid.push_to(&mut name);
+    name
+}
+
 fn text(name: fmt::Arguments<'_>) -> String {
-    let mut text = String::with_capacity(64);
+    let mut text = String::with_capacity(NAME_BYTES);
     // A text grows, so that writing into it can't fail.
     text.write_fmt(name).ok();
     text
@@ -263,6 +272,8 @@ impl SentMessage {
 }
 
 const LENGTH_BYTES: usize = 4;
+/// Room for most names.
+const NAME_BYTES: usize = 48;
 
 /// Prints nothing of it.
 impl fmt::Debug for SentMessage {

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use compact_str::CompactString;
+use compact_str::{CompactString, ToCompactString as _};
 use thiserror::Error;
 
 /// Fewest digits of a phone number that we take.
@@ -246,6 +246,21 @@ impl Jid {
         self.server == Server::User && self.user.is_empty()
     }
 
+    /// Appends the wire form, as [`fmt::Display`] has it, in a fraction of the time: a message to a group writes thousands.
+    pub(crate) fn push_to(&self, out: &mut String) {
+        if self.server == Server::Interop {
+            push_number(self.integrator, out);
+            out.push('-');
+        }
+        out.push_str(&self.user);
+        if self.device != 0 {
+            out.push(':');
+            push_number(self.device, out);
+        }
+        out.push('@');
+        out.push_str(self.server.as_str());
+    }
+
     /// Whether both are devices of one user of one server.
     pub fn same_user(&self, other: &Self) -> bool {
         self.user == other.user && self.server == other.server && self.integrator == other.integrator
@@ -311,6 +326,10 @@ impl FromStr for Jid {
             integrator,
         })
     }
+}
+
+fn push_number(number: u16, out: &mut String) {
+    out.push_str(&number.to_compact_string());
 }
 
 fn parse_u16(text: &str) -> Result<u16, JidError> {

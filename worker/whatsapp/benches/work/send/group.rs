@@ -1,6 +1,6 @@
 //! A whole send to a group of 200: warm, where all members have our key, and cold, where nobody has it yet and it goes to
-//! each over the session with them. Who is in the group and which devices they have is known to the server alone before
-//! the first.
+//! each over the session with them. Who is in a group is known to the server alone before the first message to it, so that
+//! a cold send reads its answer too.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -15,13 +15,13 @@ use sha2::{Digest as _, Sha256, Sha512};
 
 use super::*;
 use whatsapp::group::{AddressingMode, GroupInfo, Member, Role};
+use whatsapp::proto::message::SenderKeyDistributionMessage;
+use whatsapp::signal::sender_key::SenderKeyRecord;
 
 /// How many times the floor a send to a group may take.
 pub const GROUP_TARGET: f64 = 1.3;
 /// How many are in the group besides us.
 pub const MEMBERS: usize = 200;
-/// The length of what hands the key to one member, padding included.
-const HANDED_BYTES: usize = 168;
 /// The length of a text in a group, padding included.
 const TEXT_BYTES: usize = 80;
 /// Sends of one round.
@@ -46,7 +46,8 @@ pub fn warm() -> (Figure, Figure) {
     )
 }
 
-/// A cold send beside its primitives, in nanoseconds: those of a warm one, and an encryption for each member.
+/// A cold send beside its primitives, in nanoseconds: those of a warm one, an encryption for each member, the pair that a new
+/// sender key is signed with, and AES-GCM over the answer that says who is in the group.
 pub fn cold() -> (Figure, Figure) {
     let mut sender = Sender::in_group(MEMBERS);
     // The sessions begin with the first group, and the members answer.
@@ -54,6 +55,7 @@ pub fn cold() -> (Figure, Figure) {
     let mut next = 2;
     let frame_bytes = sender.send_to(&group(next)).1;
     let mut floor = Floor::new(frame_bytes);
+    floor.answer = vec![0; sender.server.described_bytes];
     side_by_side(
         || {
             next += 1;
@@ -183,7 +185,11 @@ struct Floor {
     private: [u8; 32],
     cipher: Aes256Gcm,
     stanza: Vec<u8>,
+    /// Who is in the group.
+    answer: Vec<u8>,
     names: Vec<u8>,
+    /// What hands the key to one member.
+    handed: Vec<u8>,
 }
 
 impl Floor {
@@ -195,7 +201,9 @@ impl Floor {
             private: [3; 32],
             cipher: Aes256Gcm::new(&[7; 32].into()),
             stanza: vec![0; frame_bytes],
+            answer: Vec::new(),
             names: names.collect::<String>().into_bytes(),
+            handed: padded(handed_message().encode_to_vec()),
         }
     }
 
@@ -219,40 +227,30 @@ impl Floor {
     }
 
     fn cold(&mut self) {
-        let plaintext = [7u8; HANDED_BYTES - 1];
+        let answer = InOutBuf::from(&mut self.answer[..]);
+        let tag = self.cipher.encrypt_inout_detached(&[0; 12].into(), &[], answer);
+        black_box(tag.unwrap());
+        black_box(EdwardsPoint::mul_base_clamped(black_box(self.private)).to_montgomery());
         for chain in &mut self.members {
-            black_box(handed(chain, black_box(&plaintext)));
+            black_box(encrypt_floor(chain, black_box(&self.handed)));
         }
         self.warm();
     }
 }
 
-/// What [`encrypt_floor`] does, for a longer plaintext.
-fn handed(chain_key: &mut [u8; 32], plaintext: &[u8]) -> [u8; 32] {
-    let chain = Hmac::<Sha256>::new_from_slice(chain_key).unwrap();
-    let seed = chain.clone().chain_update([1]).finalize().into_bytes();
-    *chain_key = chain.chain_update([2]).finalize().into_bytes().into();
-    let mut okm = [0u8; 80];
-    let derived = hkdf::Hkdf::<Sha256>::new(None, &seed);
-    derived.expand(b"WhisperMessageKeys", &mut okm).unwrap();
-    let key: &[u8; 32] = okm[..32].try_into().unwrap();
-    let iv: &[u8; 16] = okm[64..].try_into().unwrap();
-    let mut out = [0u8; PREFIX_BYTES + 2 * HANDED_BYTES];
-    out[PREFIX_BYTES..PREFIX_BYTES + plaintext.len()].copy_from_slice(plaintext);
-    let cipher = cbc::Encryptor::<aes::Aes256Enc>::new(key.into(), iv.into());
-    let sealed = cipher
-        .encrypt_padded::<Pkcs7>(&mut out[PREFIX_BYTES..], plaintext.len())
-        .unwrap()
-        .len();
-    let mac = Hmac::<Sha256>::new_from_slice(&okm[32..64]).unwrap();
-    mac.chain_update(&out[..PREFIX_BYTES + sealed])
-        .finalize()
-        .into_bytes()
-        .into()
+/// A sender key as it is handed to a member.
+fn handed_message() -> proto::Message {
+    let mut key = SenderKeyRecord::default();
+    key.rotate(&mut StdRng::seed_from_u64(9));
+    let handed = SenderKeyDistributionMessage {
+        group_id: Some(group(1).to_string()),
+        axolotl_sender_key_distribution_message: Some(key.distribution().unwrap()),
+    };
+    proto::Message {
+        sender_key_distribution_message: Some(Box::new(handed)),
+        ..proto::Message::default()
+    }
 }
-
-/// Both identities and the header: what a MAC covers before the ciphertext.
-const PREFIX_BYTES: usize = 108;
 
 /// A signature as XEdDSA has it: two products of the base point, two hashes.
 fn sign(private: &[u8; 32], message: &[u8]) -> [u8; 64] {

@@ -70,6 +70,7 @@ impl Sender {
 
 /// The primitives alone.
 struct Floor {
+    cipher: Aes256Gcm,
     chain_key: [u8; 32],
     sealed: Vec<u8>,
     frame: Vec<u8>,
@@ -81,6 +82,7 @@ impl Floor {
     fn new(frame_bytes: usize, receipt_bytes: usize) -> Self {
         let message = text_message(TEXT).encode_to_vec();
         Self {
+            cipher: Aes256Gcm::new(&[7; 32].into()),
             chain_key: [1; 32],
             sealed: vec![0; (padded(message.clone()).len() / 16 + 1) * 16],
             frame: vec![0; frame_bytes],
@@ -90,12 +92,11 @@ impl Floor {
     }
 
     fn run(&mut self) {
-        let cipher = Aes256Gcm::new(&[7; 32].into());
         // Opening is the same work as sealing.
         for frame in [&mut self.frame, &mut self.receipt] {
             let bytes = InOutBuf::from(&mut frame[..]);
             black_box(
-                cipher
+                self.cipher
                     .encrypt_inout_detached(&[0; 12].into(), &[], bytes)
                     .unwrap(),
             );

@@ -107,6 +107,7 @@ fn a_ratchet_that_the_store_moved_is_not_read_under_its_old_name_again() {
     assert!(
         lender.take_load().is_empty() && !ratchets.has_session(lender.context().device, &by_number.address)
     );
+    ratchets.write_changed(&mut lender.context());
     ratchets.records.on_step_taken();
     ratchets.records.on_committed();
     let moved = RecordKey::session(&by_number.address);
@@ -147,6 +148,7 @@ fn what_is_not_in_memory_is_not_made_up() {
             .start(&mut lender.context(), address, &bundle, None)
             .unwrap_err();
         assert_eq!(refusal, DeviceRefusal::UnknownAccount);
+        ratchets.write_changed(&mut lender.context());
         assert!(lender.context().changes().is_empty());
     };
     start(&mut ratchets, &mut lender);

@@ -34,6 +34,8 @@ pub(super) struct Client {
     pub(super) events: Vec<Event>,
     /// Every stanza that it sent, questions left out.
     pub(super) sent: Vec<Node>,
+    /// How often it asked its store.
+    pub(super) loads: usize,
     pub(super) peer: Peer,
 }
 
@@ -194,6 +196,7 @@ impl Network {
             store,
             events: Vec::new(),
             sent: Vec::new(),
+            loads: 0,
             peer,
         });
         let at = self.clients.len() - 1;
@@ -332,6 +335,7 @@ impl Network {
         let keys = client.connection.take_load();
         let mut moved = !keys.is_empty();
         if moved {
+            client.loads += 1;
             let values = client.store.load(keys).now_or_never().unwrap().unwrap();
             client.connection.handle(Input::Loaded(values), now);
         }

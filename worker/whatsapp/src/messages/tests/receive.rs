@@ -484,3 +484,23 @@ fn names_are_learned_from_messages_and_kept() {
     assert_eq!(message.lid, Some(lid(2)));
     assert!(network.has_session(ANN, lid(2)) && !network.has_session(ANN, phone(2)));
 }
+
+#[test]
+fn the_store_is_asked_once_for_the_other_name_of_a_stranger() {
+    let mut network = Network::ann_and_bob();
+    network.hides_lids = true;
+    network.send(BOB, number(1), "3EB001", "hi");
+    let asked = network.clients[ANN].loads;
+    for id in ["3EB002", "3EB003"] {
+        network.send(BOB, number(1), id, "again");
+    }
+    assert_eq!(network.clients[ANN].loads, asked);
+    // What is learned holds at once.
+    network.hides_lids = false;
+    network.send(BOB, number(1), "3EB004", "by both names");
+    network.hides_lids = true;
+    network.send(BOB, number(1), "3EB005", "by the number alone");
+    let messages = network.clients[ANN].messages();
+    let lids: Vec<_> = messages.iter().map(|message| message.lid.clone()).collect();
+    assert_eq!(lids, [None, None, None, Some(lid(2)), Some(lid(2))]);
+}

@@ -15,7 +15,7 @@ use super::state::{
 use super::ties::{MARK_BYTES, MAX_SHOWN, Ties};
 use crate::signal::cipher::{Chain, Secret};
 use crate::signal::curve::{KeyPair, PAIR_SIZE_BYTES, PublicKey};
-use crate::signal::wire::{Malformed, Reader, put_varint};
+use crate::signal::wire::{Malformed, Reader, put_varint, varint_len};
 use crate::signal::{PreKeyId, RegistrationId, SignedPreKeyId};
 
 const VERSION: u8 = 1;
@@ -27,12 +27,6 @@ const HAS_SHOWN: u8 = 4;
 /// No part: a mark.
 const WROTE: u8 = 8;
 const KEY_SIZE_BYTES: usize = 32;
-/// Six keys, the numbers between them, the pending prekey ids.
-const STATE_SIZE_BYTES: usize = 6 * KEY_SIZE_BYTES + 28;
-/// Two keys and three numbers.
-const CHAIN_SIZE_BYTES: usize = 2 * KEY_SIZE_BYTES + 12;
-/// One key and its number.
-const SEED_SIZE_BYTES: usize = KEY_SIZE_BYTES + 5;
 /// The least that a state, a chain and a seed can take.
 const MIN_STATE_SIZE_BYTES: usize = 3 * KEY_SIZE_BYTES;
 const MIN_CHAIN_SIZE_BYTES: usize = KEY_SIZE_BYTES + 3;
@@ -43,10 +37,11 @@ const SETTLED: u8 = 0;
 const PENDING: u8 = 1;
 const PENDING_WITH_PREKEY: u8 = 2;
 
+/// One buffer, allocated once and as large as it must be: records are written with each message, and held in memory by the
+/// thousand.
 pub(super) fn encode(states: &[SessionState], ties: &Ties) -> Bytes {
-    let states_size = states.iter().map(size_bound).sum::<usize>();
-    let ties_size = 4 + 2 * KEY_SIZE_BYTES + ties.shown.len() * MARK_BYTES;
-    let mut out = Vec::with_capacity(ties_size + states_size);
+    let states_len = varint_len(states.len() as u64) + states.iter().map(state_len).sum::<usize>();
+    let mut out = Vec::with_capacity(1 + ties_len(ties) + states_len);
     if ties.is_empty() {
         out.push(VERSION);
     } else {
@@ -57,8 +52,8 @@ pub(super) fn encode(states: &[SessionState], ties: &Ties) -> Bytes {
     for state in states {
         put_state(&mut out, state);
     }
-    // A boxed slice keeps no room to spare: records are held in memory by the thousand.
-    Bytes::from(out.into_boxed_slice())
+    debug_assert_eq!(out.len(), out.capacity(), "the size was foretold");
+    Bytes::from(out)
 }
 
 pub(super) fn decode(bytes: &[u8]) -> Result<(Vec<SessionState>, Ties), Malformed> {
@@ -88,7 +83,9 @@ fn put_ties(out: &mut Vec<u8>, ties: &Ties) {
     }
     if !shown.is_empty() {
         put_varint(out, shown.len() as u64);
-        shown.iter().for_each(|mark| out.extend_from_slice(mark));
+        let (one, other) = shown.as_slices();
+        out.extend_from_slice(one.as_flattened());
+        out.extend_from_slice(other.as_flattened());
     }
 }
 
@@ -114,9 +111,48 @@ fn ties(reader: &mut Reader<'_>) -> Result<Ties, Malformed> {
     })
 }
 
-fn size_bound(state: &SessionState) -> usize {
-    let chain = |chain: &ReceivingChain| CHAIN_SIZE_BYTES + chain.skipped.len() * SEED_SIZE_BYTES;
-    STATE_SIZE_BYTES + state.receiving.iter().map(chain).sum::<usize>()
+/// How many bytes [`put_ties`] appends; none if there are no ties.
+fn ties_len(ties: &Ties) -> usize {
+    if ties.is_empty() {
+        return 0;
+    }
+    let keys = [ties.identity, ties.account].into_iter().flatten().count();
+    let shown = match ties.shown.len() {
+        0 => 0,
+        count => varint_len(count as u64) + count * MARK_BYTES,
+    };
+    1 + keys * KEY_SIZE_BYTES + shown
+}
+
+/// How many bytes [`put_state`] appends.
+fn state_len(state: &SessionState) -> usize {
+    let number = |number: u32| varint_len(number.into());
+    let sending = state.sending.as_ref().map_or(0, |sending| {
+        PAIR_SIZE_BYTES + KEY_SIZE_BYTES + number(sending.chain.index)
+    });
+    let pending = state.pending.map_or(0, |pending| {
+        number(pending.signed_prekey_id.get()) + pending.prekey_id.map_or(0, |id| number(id.get()))
+    });
+    let fixed = 3 * KEY_SIZE_BYTES + 2;
+    let numbers = number(state.remote_registration_id.get()) + number(state.previous_counter);
+    let chains =
+        varint_len(state.receiving.len() as u64) + state.receiving.iter().map(chain_len).sum::<usize>();
+    fixed + numbers + sending + pending + chains
+}
+
+/// How many bytes [`put_chain`] appends.
+fn chain_len(chain: &ReceivingChain) -> usize {
+    let key = chain.key.as_ref().map_or(0, |_| KEY_SIZE_BYTES);
+    let seeds = chain
+        .skipped
+        .iter()
+        .map(|(index, _)| varint_len((*index).into()) + KEY_SIZE_BYTES);
+    KEY_SIZE_BYTES
+        + varint_len(chain.index.into())
+        + 1
+        + key
+        + varint_len(chain.skipped.len() as u64)
+        + seeds.sum::<usize>()
 }
 
 fn put_state(out: &mut Vec<u8>, state: &SessionState) {

@@ -8,8 +8,24 @@ use crate::jid::{Jid, Server};
 
 /// Longest text that is packed, in characters.
 const MAX_PACKED_CHARS: usize = 127;
+/// Name and lengths of a node.
+const NODE_ROOM_BYTES: usize = 12;
+/// An attribute: most are a token and an address, an id or another token.
+const ATTRIBUTE_ROOM_BYTES: usize = 20;
 /// First length that does not fit the 20 bits of `BINARY_20`.
 const BINARY_20_LIMIT: usize = 1 << 20;
+
+/// About how many bytes [`encode`] appends, rather too many: a buffer of this size need not grow.
+#[must_use]
+pub fn room_for(node: &Node) -> usize {
+    let content = match &node.content {
+        Content::None => 0,
+        Content::Nodes(nodes) => nodes.iter().map(room_for).sum(),
+        Content::Bytes(bytes) => bytes.len(),
+        Content::Text(_) => ATTRIBUTE_ROOM_BYTES,
+    };
+    NODE_ROOM_BYTES + node.attrs.len() * ATTRIBUTE_ROOM_BYTES + content
+}
 
 /// Appends the plaintext of a node to `out`: flags byte (never compressed) and binary form.
 pub fn encode(node: &Node, out: &mut Vec<u8>) {

@@ -13,7 +13,7 @@ mod token;
 mod value;
 
 pub use decode::{DecodeError, MAX_DEPTH, MAX_INFLATED_BYTES, MAX_ITEMS, decode};
-pub use encode::encode;
+pub use encode::{encode, room_for};
 pub use node::{Attrs, Content, Node, StanzaError};
 pub use token::DICTIONARY_VERSION;
 pub use value::{Name, Value};

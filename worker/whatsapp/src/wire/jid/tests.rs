@@ -21,6 +21,9 @@ fn text_form_round_trips() {
         "@s.whatsapp.net",
     ] {
         assert_eq!(jid(text).to_string(), text);
+        let mut pushed = String::from("to ");
+        jid(text).push_to(&mut pushed);
+        assert_eq!(pushed, format!("to {text}"));
     }
 }
 
