@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Looks for bytes from the other side of the wire that the library can't stand, with libFuzzer, on stable Rust.
 #
-#   deploy/fuzz.sh TARGET [SECONDS]     one of node, protobuf, signal, media, app_state; 600 seconds if not said
+#   deploy/fuzz.sh TARGET [SECONDS]     one of node, protobuf, signal, media, app_state, history; 600 seconds if not said
 #   deploy/fuzz.sh keep TARGET          takes what was found into the corpus of the tests, as far as it reaches code that nothing there does
 #
 # What it begins with is worker/whatsapp/tests/corpus, which the tests run. What it finds on the way stands in
 # worker/whatsapp/fuzz/corpus; what makes a target fail in worker/whatsapp/fuzz/artifacts, and on standard error.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../worker/whatsapp"
-TARGETS="node protobuf signal media app_state"
+TARGETS="node protobuf signal media app_state history"
 MAX_BYTES=4096
 
 keep=

@@ -5,10 +5,10 @@ pub mod examples;
 use axum::http::StatusCode;
 use schemars::JsonSchema;
 use serde_json::{Value, json};
-use shared::event::RestrictionKind;
+use shared::event::{Labeled, RestrictionKind};
 use shared::id::{DeliveryId, QueueId, ScheduleName, StanzaId, Token, WebhookId};
 use shared::job::{
-    ChatActionJob, ChatId, DryRunAnswer, Duplicates, Forgotten, GroupAnswer, GroupJob, HistoryAsked,
+    Calls, ChatActionJob, ChatId, DryRunAnswer, Duplicates, Forgotten, GroupAnswer, GroupJob, HistoryAsked,
     HistoryBody, LogoutJob, Misfire, NumberAnswer, NumbersJob, PasskeyAnswerJob, ProfileAnswer, ProfileJob,
     QueuePatch, Reading, ScheduleBody, SendBody, SessionUpdateJob,
 };
@@ -32,9 +32,9 @@ use crate::v1::pairing::PairingCodeRequest;
 use crate::v1::retry::RetryBody;
 use crate::v1::sessions::NewSession;
 use crate::v1::{
-    adopt, calls, chats, commands, control, deliveries, dry_run, export, groups, kept, listing, look_up,
-    media, messages, numbers, pairing, passkey, people, profile, queues, retry, schedules, sessions, uploads,
-    webhooks,
+    adopt, calls, chats, commands, control, deliveries, dry_run, export, groups, kept, labels, listing,
+    look_up, media, messages, numbers, pairing, passkey, people, profile, queues, retry, schedules, sessions,
+    uploads, webhooks,
 };
 use crate::{legacy, schema};
 
@@ -55,6 +55,7 @@ use crate::{legacy, schema};
         webhooks::create, webhooks::list, webhooks::show, webhooks::update, webhooks::delete,
         deliveries::list, deliveries::show, deliveries::replay, deliveries::replay_all, deliveries::test,
         chats::list, chats::act, chats::show, chats::forget, chats::history, kept::of_chat, kept::search, people::contacts, people::forget_person,
+        labels::labels, labels::labeled,
         schedules::create, schedules::list, schedules::show, schedules::delete,
         legacy::create_instance, legacy::delete_credential, legacy::send_text, legacy::media::send_media,
         legacy::sends::buttons, legacy::sends::template, legacy::sends::list, legacy::sends::reaction, legacy::sends::delete,
@@ -89,11 +90,13 @@ pub fn document() -> Value {
     generator.subschema_for::<RecipientState>();
     generator.subschema_for::<DeliveryState>();
     generator.subschema_for::<RestrictionKind>();
+    generator.subschema_for::<Labeled>();
     generator.subschema_for::<SendBody>();
     generator.subschema_for::<Addressed<SendBody>>();
     generator.subschema_for::<QueuePatch>();
     generator.subschema_for::<RetryBody>();
     generator.subschema_for::<NewSession>();
+    generator.subschema_for::<Calls>();
     generator.subschema_for::<Reason>();
     generator.subschema_for::<PairingCodeRequest>();
     generator.subschema_for::<PasskeyAnswerJob>();

@@ -49,6 +49,8 @@ pub enum Code {
     QueueNotFound,
     /// Nothing came in by this chat.
     ChatNotFound,
+    /// The account has no label of this id.
+    LabelNotFound,
     /// There is no picture, or none that the account may see.
     PictureNotFound,
     /// No schedule of the session has this id.
@@ -164,6 +166,7 @@ impl Code {
             Self::SessionNotFound => ("session_not_found", 404, "No such session"),
             Self::QueueNotFound => ("queue_not_found", 404, "No such queue"),
             Self::ChatNotFound => ("chat_not_found", 404, "No such chat"),
+            Self::LabelNotFound => ("label_not_found", 404, "No such label"),
             Self::PictureNotFound => ("picture_not_found", 404, "No picture"),
             Self::ScheduleNotFound => ("schedule_not_found", 404, "No such schedule"),
             Self::ScheduleTaken => ("schedule_taken", 409, "The id belongs to another schedule"),

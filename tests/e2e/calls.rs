@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use reqwest::Method;
 use serde_json::{Value, json};
 use tests::baileys::Baileys;
 use tests::cluster::Cluster;
@@ -134,6 +135,42 @@ async fn calls_are_told_and_rejected_as_by_baileys() -> Result<()> {
         status == 404 && answer["code"] == "call_not_found",
         "{status}: {answer}"
     );
+    let audit = cluster.control.audit().await?;
+    ensure!(audit.violations == 0, "{audit:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_is_set_to_rejects_calls_by_itself() -> Result<()> {
+    let (cluster, receiver, contact) = set_up().await?;
+    let set = async |calls: &str| {
+        let settings = json!({ "calls": calls });
+        let request = cluster.operator.request(Method::PATCH, "/v1/sessions/called");
+        let answer = request.json(&settings).send().await?;
+        let (status, session): (_, Value) = (answer.status(), answer.json().await?);
+        ensure!(status == 200 && session["calls"] == calls, "{status}: {session}");
+        Ok(())
+    };
+    set("reject").await?;
+    let unwanted = ring(&cluster, &contact, true).await?;
+    let offer = call_told(&receiver, &unwanted, "offer").await?;
+    ensure!(offer["automatic"] == false, "{offer}");
+    let rejected = call_told(&receiver, &unwanted, "reject").await?;
+    ensure!(
+        rejected["automatic"] == true && rejected["isVideo"] == true,
+        "{rejected}"
+    );
+    eventually(PATIENCE, "the caller is told", async || {
+        let shown = cluster.control.get(&format!("/calls/{unwanted}")).await?;
+        Ok(shown["over"] == true && shown["rejected_by"].is_u64())
+    })
+    .await?;
+    set("ring").await?;
+    let missed = ring(&cluster, &contact, false).await?;
+    call_told(&receiver, &missed, "offer").await?;
+    turn(&cluster, &missed, "timeout").await?;
+    let missed = call_told(&receiver, &missed, "missed").await?;
+    ensure!(missed["automatic"] == false, "{missed}");
     let audit = cluster.control.audit().await?;
     ensure!(audit.violations == 0, "{audit:?}");
     Ok(())

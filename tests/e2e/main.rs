@@ -35,6 +35,7 @@ mod pairing;
 mod passkey;
 mod pause;
 mod personal;
+mod phone;
 mod publishers;
 mod restricted;
 mod said;

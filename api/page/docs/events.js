@@ -1,9 +1,12 @@
-// The AsyncAPI document as a page: jobs by AMQP, events by AMQP and webhooks; what each is made of, with its examples.
+// The AsyncAPI document as a page: jobs by AMQP, events by AMQP, webhooks and socket.io; what each is made of, with its examples.
 import { html, render, useEffect, useMemo, useState } from "../html.js";
 import { Copy } from "../parts/basics.js";
 import { Schema, Words } from "./schema.js";
 
 const last = (reference) => reference.split("/").pop();
+
+/** Whether it goes by socket.io. */
+const isSocket = (id) => id.startsWith("socket.");
 
 /** What Fanfare receives, clients publish; and the other way round. */
 const KINDS = { receive: ["JOB", "busy"], send: ["EVENT", "good"] };
@@ -34,16 +37,17 @@ function Docs() {
     </div></main></div>`;
 }
 
-/** Jobs together, then events by the first word of their names (those of queues by theirs), then what webhooks get. */
+/** Jobs together, then events by the first word of their names (those of queues by theirs), then what webhooks and clients of
+ * socket.io get, and what those ask. */
 function grouped(document, search) {
   const families = new Map();
   const wanted = search.toLowerCase();
   const all = Object.entries(document.operations).map(([id, operation]) => ({ id, operation }));
-  const order = ({ id, operation }) => (operation.action === "receive" ? 0 : id === "webhook" ? 2 : 1);
+  const order = ({ id, operation }) => (isSocket(id) ? 3 : operation.action === "receive" ? 0 : id === "webhook" ? 2 : 1);
   for (const one of all.sort((left, right) => order(left) - order(right))) {
     const { id, operation } = one;
     const words = id.split(".");
-    const name = operation.action === "receive" ? "jobs" : words[words.at(-1) === "queue" ? 1 : 0];
+    const name = operation.action === "receive" && !isSocket(id) ? "jobs" : words[words.at(-1) === "queue" ? 1 : 0];
     if (!`${id} ${operation.title} ${operation.summary}`.toLowerCase().includes(wanted)) continue;
     families.set(name, [...(families.get(name) || []), one]);
   }
@@ -52,7 +56,7 @@ function grouped(document, search) {
 
 function Operation({ id, operation, document }) {
   const [open, setOpen] = useState(decodeURIComponent(location.hash) === `#${id}`);
-  const [word, hue] = id === "webhook" ? ["POST", "wait"] : KINDS[operation.action];
+  const [word, hue] = id === "webhook" || isSocket(id) ? [id === "webhook" ? "POST" : "EMIT", "wait"] : KINDS[operation.action];
   const channel = document.channels[last(operation.channel.$ref)];
   const message = document.components.messages[last(operation.messages[0].$ref)];
   return html`<details class="operation" id=${id} open=${open} onToggle=${(event) => setOpen(event.target.open)}>

@@ -2,6 +2,7 @@
 //!
 //! Must not know where events come from.
 
+use shared::event::socket::Dropped;
 use shared::metrics::labels::SocketDrop;
 use shared::metrics::list;
 use std::borrow::Cow;
@@ -58,13 +59,6 @@ struct Inner {
     slow: CancellationToken,
     gone: CancellationToken,
     _place: Place,
-}
-
-/// What a client is told before it is let go.
-#[derive(Serialize)]
-struct Dropped {
-    reason: &'static str,
-    message: &'static str,
 }
 
 impl Client {

@@ -2,10 +2,12 @@
 //!
 //! Pure: an envelope in, packets out. A session's new state comes as `message` too, as text for people.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
-use serde_json::{Value, json};
 use shared::event::legacy;
+use shared::event::socket::{ConnectionOpen, ConnectionUser, ConnectionWords, QrCodeShown};
+use shared::id::Token;
 
 use super::client::Packet;
 
@@ -18,7 +20,7 @@ struct Envelope {
 #[derive(Deserialize)]
 struct Instance {
     owner: Option<String>,
-    name: String,
+    name: Token,
 }
 
 /// What the older dialect says of an event, in its order.
@@ -40,52 +42,61 @@ pub(super) fn packets(event: &str, envelope: &str) -> Vec<Packet> {
         }
         _ => return Vec::new(),
     };
-    let said = said.unwrap_or_default().into_iter();
-    let packets = said.filter_map(|(name, data)| {
-        let data = to_raw_value(&data).ok()?;
-        Some(Packet {
-            name: name.into(),
-            data,
-        })
-    });
-    packets.collect()
+    said.unwrap_or_default()
 }
 
-fn connection(envelope: &str) -> Option<Vec<(&'static str, Value)>> {
+fn packet(name: &'static str, data: &impl Serialize) -> Option<Packet> {
+    Some(Packet {
+        name: name.into(),
+        data: to_raw_value(data).ok()?,
+    })
+}
+
+fn connection(envelope: &str) -> Option<Vec<Packet>> {
     let Envelope { instance, data } = serde_json::from_str(envelope).ok()?;
     let token = instance.name;
     let reason = data["statusReason"].as_u64().unwrap_or_default();
+    let words = |message: String| ConnectionWords {
+        token: token.clone(),
+        message,
+    };
     let (text, main) = match data["state"].as_str()? {
         "open" => {
-            let user = instance.owner.map(|owner| json!({ "id": owner }));
-            let open = json!({ "token": token, "user": user, "ppUrl": null });
-            ("Connected".to_owned(), Some(("connection-open", open)))
+            let open = ConnectionOpen {
+                token: token.clone(),
+                user: instance.owner.map(|id| ConnectionUser { id }),
+                pp_url: None,
+            };
+            (words("Connected".to_owned()), packet("connection-open", &open))
         }
-        "connecting" => ("Connecting".to_owned(), None),
+        "connecting" => (words("Connecting".to_owned()), None),
         state => {
-            let text = match (state, reason) {
+            let text = words(match (state, reason) {
                 ("close", 401) => "Logged out".to_owned(),
                 ("close", reason) => format!("Connection closed ({reason})"),
                 (_, reason) => format!("Connection refused ({reason})"),
-            };
-            let close = json!({ "token": token, "message": text });
-            (text, Some(("connection-close", close)))
+            });
+            let close = packet("connection-close", &text);
+            (text, close)
         }
     };
-    let mut said: Vec<_> = main.into_iter().collect();
-    said.push(("message", json!({ "token": token, "message": text })));
-    Some(said)
+    Some(main.into_iter().chain(packet("message", &text)).collect())
 }
 
-fn qr_code(envelope: &str) -> Option<Vec<(&'static str, Value)>> {
+fn qr_code(envelope: &str) -> Option<Vec<Packet>> {
     let Envelope { instance, data } = serde_json::from_str(envelope).ok()?;
-    let picture = data["qrcode"]["base64"].as_str()?;
-    let code = json!({ "token": instance.name, "data": picture, "message": "Please scan qrcode" });
-    Some(vec![("qrcode", code)])
+    let code = QrCodeShown {
+        token: instance.name,
+        data: data["qrcode"]["base64"].as_str()?.to_owned(),
+        message: "Please scan qrcode",
+    };
+    Some(packet("qrcode", &code).into_iter().collect())
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn said(event: &str, owner: Value, data: Value) -> Vec<(String, Value)> {

@@ -11,8 +11,9 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
+use serde_json::Value;
 use shared::clock::Clock;
+use shared::event::socket::{JoinAnswer, Joined};
 use shared::id::Token;
 use socketioxide::extract::SocketRef;
 use tokio::time::Instant;
@@ -110,7 +111,10 @@ impl Door {
 pub(super) fn enter_rooms(socket: &SocketRef, client: &Client) {
     socket.join(client.rooms().to_vec());
     // Who left meanwhile needs no answer; there is room for the first packets.
-    let _ = socket.emit("joined", &json!({ "tokens": joined(socket) }));
+    let told = Joined {
+        tokens: joined(socket),
+    };
+    let _ = socket.emit("joined", &told);
 }
 
 /// Gives a client the events of more sessions; answers of which it has them now.
@@ -136,10 +140,16 @@ pub(super) fn leave(socket: &SocketRef, left: Option<&Value>) -> Result<Vec<Stri
 }
 
 /// What a client is answered.
-pub(super) fn answer(done: Result<Vec<String>, Refused>) -> Value {
-    match done {
-        Ok(tokens) => json!({ "status": true, "tokens": tokens }),
-        Err(refused) => json!({ "status": false, "message": refused.to_string() }),
+pub(super) fn answer(done: Result<Vec<String>, Refused>) -> JoinAnswer {
+    let status = done.is_ok();
+    let (tokens, message) = match done {
+        Ok(tokens) => (Some(tokens), None),
+        Err(refused) => (None, Some(refused.to_string())),
+    };
+    JoinAnswer {
+        status,
+        tokens,
+        message,
     }
 }
 
@@ -224,6 +234,8 @@ pub(super) async fn enter(State(entrances): State<Arc<Entrances>>, request: Requ
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]

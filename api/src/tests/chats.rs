@@ -81,7 +81,7 @@ async fn chats_are_listed_with_their_newest_message_and_paged() {
         first["items"],
         json!([{
             "id": ANA, "name": "Ana", "number": "5531900000001", "lid": "98765@lid", "isGroup": false, "unread": 2,
-            "archived": false, "pinnedAt": null, "muted": false, "mutedUntil": null, "markedUnread": false,
+            "archived": false, "pinnedAt": null, "muted": false, "mutedUntil": null, "markedUnread": false, "labels": [],
             "timestamp": "2022-06-09T15:20:03Z",
             "lastMessage": { "id": "A2", "fromMe": false, "sender": null, "type": "conversation",
                 "text": "Are you open?", "timestamp": "2022-06-09T15:20:03Z", "state": null }

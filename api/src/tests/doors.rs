@@ -101,6 +101,11 @@ const WITHOUT_JOB: &[(&str, &str)] = &[
     ("get /v1/sessions/{token}/chats/{chat}/messages", "new.message"),
     ("get /v1/sessions/{token}/messages", "new.message"),
     ("get /v1/sessions/{token}/contacts", "new.message"),
+    (
+        "get /v1/sessions/{token}/labels",
+        "labels.edit and labels.association",
+    ),
+    ("get /v1/sessions/{token}/labels/{label}", "labels.association"),
     ("post /api/whatsapp/store/chats", "new.message"),
     (
         "get /v1/sessions/{token}/schedules",

@@ -12,6 +12,7 @@ mod dry_run;
 mod errors;
 mod examples;
 mod forms;
+mod labels;
 mod legacy;
 mod legacy_sends;
 mod listener;

@@ -90,7 +90,7 @@ async fn a_session_says_of_itself_what_it_was_created_with() {
     let (answered, job) = tokio::join!(api.post("/v1/sessions", &unavailable), asked);
     let update = SessionUpdateJob {
         presence: Some(Some(Presence::Unavailable)),
-        proxy: None,
+        ..SessionUpdateJob::default()
     };
     assert_eq!(job, Job::SessionUpdate(update));
     assert_eq!(answered.status, StatusCode::OK);
@@ -125,7 +125,7 @@ async fn what_a_session_says_of_itself_is_changed_by_its_worker() {
         let (answered, job) = tokio::join!(api.patch(&path, &body), worker.answer(&done));
         let update = SessionUpdateJob {
             presence,
-            proxy: None,
+            ..SessionUpdateJob::default()
         };
         assert_eq!(job, Job::SessionUpdate(update));
         assert_eq!(
@@ -183,8 +183,8 @@ async fn a_proxy_of_its_own_is_sealed_and_shown_without_user_and_password() {
         let body = json!({ "proxy": wanted });
         let (answered, job) = tokio::join!(api.patch(path, &body), worker.answer(&done));
         let update = SessionUpdateJob {
-            presence: None,
             proxy,
+            ..SessionUpdateJob::default()
         };
         assert_eq!(job, Job::SessionUpdate(update));
         assert_eq!(answered.status, StatusCode::OK);

@@ -59,6 +59,8 @@ pub struct Chat {
     pub muted_until: Option<OffsetDateTime>,
     /// Whether it was marked as unread on a device of the account, to look at it again.
     pub marked_unread: bool,
+    /// The ids of the labels that it has.
+    pub labels: Vec<String>,
 }
 
 /// The newest message of a chat, in short.
@@ -246,6 +248,7 @@ impl From<ChatRecord> for Chat {
                 Muted::No | Muted::Always => None,
             },
             marked_unread: record.marked_unread,
+            labels: record.labels,
         }
     }
 }

@@ -14,6 +14,7 @@ pub mod export;
 mod forms;
 pub mod groups;
 pub mod kept;
+pub mod labels;
 pub mod linking;
 pub mod listing;
 pub mod look_up;
@@ -120,6 +121,8 @@ fn of_chats() -> Router<Arc<App>> {
         .route("/sessions/{token}/chats/{chat}/messages", get(kept::of_chat))
         .route("/sessions/{token}/chats/{chat}/history", post(chats::history))
         .route("/sessions/{token}/contacts", get(people::contacts))
+        .route("/sessions/{token}/labels", get(labels::labels))
+        .route("/sessions/{token}/labels/{label}", get(labels::labeled))
         .route("/sessions/{token}/people/{person}", delete(people::forget_person))
 }
 

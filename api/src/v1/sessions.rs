@@ -11,7 +11,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::event::RestrictionKind;
 use shared::id::Token;
-use shared::job::{self, Answer, Job, Presence, SessionUpdateJob, deserialize_presence};
+use shared::job::{
+    self, Answer, Calls, Job, Presence, SessionUpdateJob, deserialize_calls, deserialize_presence,
+};
 use shared::proxy::{self, ProxyUrl};
 use shared::store::leases;
 use shared::store::sessions::{self, Created, NewSettings, Restriction, SessionRecord, SessionState};
@@ -78,6 +80,9 @@ pub struct Session {
     /// The proxy that it leaves by, as scheme, host and port (never with user and password); null for the deployment's
     /// (`WHATSAPP_PROXY`).
     pub proxy: Option<String>,
+    /// What it does with calls: `ring`, or `reject` each by itself.
+    #[schema(schema_with = schema::reference::<Calls>)]
+    pub calls: Calls,
     /// What keeps it from writing to new contacts: people who have never written to it.
     pub restriction: Option<SessionRestriction>,
     /// When it was created.
@@ -117,6 +122,7 @@ impl From<SessionRecord> for Session {
             passkey: record.passkey.map(|stage| Passkey::from(*stage)),
             presence: record.presence,
             proxy: record.proxy.map(|proxy| proxy.address),
+            calls: record.calls,
             restriction: record.restriction.map(SessionRestriction::from),
             created_at: record.created_at,
             updated_at: record.updated_at,
@@ -203,6 +209,14 @@ pub struct NewSession {
     )]
     #[schemars(with = "Option<ProxyUrl>")]
     pub proxy: Option<ProxyUrl>,
+    /// What it does with calls that come in; they ring when it is absent. A session that is there already changes to it.
+    #[serde(
+        default,
+        deserialize_with = "deserialize_calls",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Calls")]
+    pub calls: Option<Calls>,
 }
 
 /// Create a session and start pairing it. A token that is there already is started again; one whose session is being
@@ -215,9 +229,14 @@ pub async fn create(State(app): State<Arc<App>>, JsonBytes(body): JsonBytes) -> 
         token,
         presence,
         proxy,
+        calls,
     } = extract::fields(&body)?;
-    let proxy = proxy.as_ref();
-    let created = open(&app, &token, NewSettings { presence, proxy }).await?;
+    let settings = NewSettings {
+        presence,
+        proxy: proxy.as_ref(),
+        calls,
+    };
+    let created = open(&app, &token, settings).await?;
     let (Created::New(record) | Created::Existing(record)) = &created;
     let worker = standing::worker(&app, record).await?;
     let status = if matches!(created, Created::New(_)) {
@@ -256,6 +275,7 @@ pub async fn open(app: &App, token: &Token, settings: NewSettings<'_>) -> Result
             .filter(|presence| presence.is_some() && *presence != record.presence),
         // Which one it has, only its worker can read.
         proxy: settings.proxy.map(|proxy| Some(proxy.clone())),
+        calls: settings.calls.filter(|calls| *calls != record.calls),
     };
     if !is_new && changed != SessionUpdateJob::default() {
         *record = change(app, record, changed).await?;

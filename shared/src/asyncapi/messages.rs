@@ -21,15 +21,17 @@ pub(super) struct Message {
     /// Its name on the way: the property `type`.
     pub(super) name: String,
     pub(super) summary: String,
-    payload: String,
+    pub(super) payload: String,
     /// The schema of what goes beside it: its headers, or the properties of AMQP.
-    beside: Beside,
-    samples: Vec<Value>,
+    pub(super) beside: Beside,
+    pub(super) samples: Vec<Value>,
 }
 
-enum Beside {
+pub(super) enum Beside {
     Headers(Value),
     Properties(Value),
+    /// What goes another way than AMQP and HTTP.
+    Nothing,
 }
 
 impl Message {
@@ -50,6 +52,7 @@ impl Message {
         match &self.beside {
             Beside::Headers(headers) => value["headers"] = headers.clone(),
             Beside::Properties(properties) => value["x-amqp-properties"] = properties.clone(),
+            Beside::Nothing => return value,
         }
         if self.name != "webhook" {
             value["bindings"] = json!({ "amqp": { "messageType": self.name, "bindingVersion": BINDING } });

@@ -1,16 +1,18 @@
-//! The AsyncAPI document: what goes over the broker and to webhooks, for people's pages and for generators of clients.
+//! The AsyncAPI document: what goes over the broker, to webhooks and by socket.io, for people's pages and for generators of clients.
 //!
 //! It is made from the lists of jobs and events, their schemas, and the samples of their tests, so that nothing has to be
 //! kept beside them. `docs/asyncapi.json` is what is made here, and the API serves that file.
 
 mod messages;
 mod schemas;
+mod socket;
 
 use serde_json::{Map, Value, json};
 
 use crate::broker::Topology;
 use messages::{Message, answer, events, jobs, webhook};
 use schemas::{Schemas, reference};
+use socket::Socket;
 
 /// The version of each binding of AMQP and of HTTP.
 const BINDING: &str = "0.3.0";
@@ -20,10 +22,21 @@ fn document() -> Value {
     let mut schemas = Schemas::default();
     let (events, jobs) = (events(&mut schemas), jobs(&mut schemas));
     let (answer, webhook) = (answer(&mut schemas), webhook(&mut schemas, &events));
-    let all = events.iter().chain(&jobs).chain([&answer, &webhook]);
+    let socket = Socket::new(&mut schemas, &events);
+    let all = events
+        .iter()
+        .chain(&jobs)
+        .chain([&answer, &webhook])
+        .chain(socket.messages());
     let messages: Map<_, _> = all
         .map(|message| (message.key.clone(), message.to_value()))
         .collect();
+    let (mut channels, mut operations) = (
+        channels(&events, &jobs, &answer, &webhook),
+        operations(&events, &jobs, &answer, &webhook),
+    );
+    channels.insert("socket".into(), socket.channel());
+    operations.extend(socket.operations());
     json!({
         "asyncapi": "3.0.0",
         "id": "urn:fanfare",
@@ -35,13 +48,14 @@ fn document() -> Value {
         },
         "defaultContentType": "application/json",
         "servers": servers(),
-        "channels": channels(&events, &jobs, &answer, &webhook),
-        "operations": operations(&events, &jobs, &answer, &webhook),
+        "channels": channels,
+        "operations": operations,
         "components": {
             "messages": messages,
             "schemas": schemas.into_value(),
             "securitySchemes": {
                 "broker": { "type": "userPassword" },
+                "key": Socket::key(),
                 "signature": {
                     "type": "httpApiKey", "in": "header", "name": "webhook-signature",
                     "description": "HMAC-SHA256 of what is posted, as Standard Webhooks says.",
@@ -60,6 +74,7 @@ fn servers() -> Value {
             "description": "The RabbitMQ that the deployment uses (`AMQP_URL`).",
             "security": [{ "$ref": "#/components/securitySchemes/broker" }],
         },
+        "socket": Socket::server(),
         "receiver": {
             "host": "example.com",
             "protocol": "https",
@@ -69,7 +84,7 @@ fn servers() -> Value {
     })
 }
 
-fn channels(events: &[Message], jobs: &[Message], answer: &Message, webhook: &Message) -> Value {
+fn channels(events: &[Message], jobs: &[Message], answer: &Message, webhook: &Message) -> Map<String, Value> {
     let topology = Topology::new("fanfare", 1);
     let mut channels = Map::new();
     channels.insert(
@@ -115,7 +130,7 @@ fn channels(events: &[Message], jobs: &[Message], answer: &Message, webhook: &Me
             "messages": contents([webhook]),
         }),
     );
-    channels.into()
+    channels
 }
 
 /// The parameters of an address that names a session.
@@ -141,8 +156,12 @@ fn contents<'a>(messages: impl IntoIterator<Item = &'a Message>) -> Value {
 }
 
 /// What Fanfare does: it takes jobs, answers them, and tells events.
-fn operations(events: &[Message], jobs: &[Message], answer: &Message, webhook: &Message) -> Value {
-    let message = |channel: &str, one: &Message| json!([{ "$ref": format!("#/channels/{channel}/messages/{}", one.key) }]);
+fn operations(
+    events: &[Message],
+    jobs: &[Message],
+    answer: &Message,
+    webhook: &Message,
+) -> Map<String, Value> {
     let mut operations = Map::new();
     for job in jobs {
         operations.insert(job.key.clone(), json!({
@@ -183,13 +202,18 @@ fn operations(events: &[Message], jobs: &[Message], answer: &Message, webhook: &
             "bindings": { "http": { "method": "POST", "bindingVersion": BINDING } },
         }),
     );
-    operations.into()
+    operations
+}
+
+/// The messages of an operation: the one of its channel.
+fn message(channel: &str, one: &Message) -> Value {
+    json!([{ "$ref": format!("#/channels/{channel}/messages/{}", one.key) }])
 }
 
 const ABOUT: &str = "A self-hosted WhatsApp client API. Jobs are published to the exchange `fanfare.jobs` with the session's \
-     token as routing key; events are read from the topic exchange `fanfare.events`, or come by webhook. `AMQP_PREFIX` \
+     token as routing key; events are read from the topic exchange `fanfare.events`, or come by webhook or socket.io. `AMQP_PREFIX` \
      replaces `fanfare`. The document speaks from Fanfare's side: what it receives, clients send. What the properties mean, \
-     and what is promised, stands in docs/AMQP.md, docs/EVENTS.md and docs/WEBHOOKS.md.";
+     and what is promised, stands in docs/AMQP.md, docs/EVENTS.md, docs/WEBHOOKS.md and docs/SOCKETS.md.";
 
 #[cfg(test)]
 mod tests;

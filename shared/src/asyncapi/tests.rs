@@ -133,3 +133,41 @@ fn every_reference_leads_somewhere_and_every_schema_is_used() {
         assert!(is_used, "nothing refers to {name}");
     }
 }
+
+#[test]
+fn what_goes_by_socket_io_is_as_its_schema_says() {
+    let document = document();
+    let channel = &document["channels"]["socket"];
+    assert_eq!(channel["servers"][0]["$ref"], "#/servers/socket");
+    let told = channel["messages"].as_object().unwrap();
+    for key in told.keys() {
+        let message = &document["components"]["messages"][key];
+        let samples = message["examples"].as_array().unwrap();
+        assert!(!samples.is_empty(), "{key}");
+        for sample in samples {
+            holds(&document, &payload(&document, key), &sample["payload"]);
+        }
+        assert!(message.get("bindings").is_none(), "{key} is none of AMQP");
+        let is_answer = key == "socket.answer";
+        assert_eq!(document["operations"].get(key).is_some(), !is_answer, "{key}");
+    }
+    let wish = &document["operations"]["socket.join"];
+    assert_eq!(
+        (&wish["action"], &wish["reply"]["messages"][0]["$ref"]),
+        (
+            &json!("receive"),
+            &json!("#/channels/socket/messages/socket.answer")
+        )
+    );
+}
+
+#[test]
+fn what_the_older_names_say_is_as_its_schema_says() {
+    let document = document();
+    let message = events_of::envelopes().into_iter();
+    let mut message = message.filter(|envelope| envelope.event == EventName::NewMessage);
+    let envelope = serde_json::to_vec(&message.next().unwrap()).unwrap();
+    let body = crate::event::legacy::body(&envelope).unwrap();
+    let body = serde_json::from_slice(&body).unwrap();
+    holds(&document, &payload(&document, "socket.message-upsert"), &body);
+}

@@ -33,6 +33,8 @@ pub struct Call {
     /// The jid of the group, where it is called as one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// Whether the session rejected it by itself, as its setting `calls` says.
+    pub automatic: bool,
     /// WhatsApp's word for why it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

@@ -20,7 +20,8 @@ pub struct ChatUpdate {
     /// When its newest message was sent, in seconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conversation_timestamp: Option<i64>,
-    /// How many messages nobody has read yet: 0 when it was marked as read.
+    /// Where something was written: how many messages came in with that, to be added to those that nobody has read yet; absent
+    /// where the account wrote itself. Where it was marked as read: 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unread_count: Option<u32>,
     /// Whether somebody marked it as unread, to look at it again.

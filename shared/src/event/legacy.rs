@@ -3,8 +3,9 @@
 //! Pure: envelope in, body out. Must not know who gets it.
 
 use bytes::Bytes;
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::name::EventName;
 
@@ -53,32 +54,63 @@ struct Context {
     message_timestamp: Option<i64>,
 }
 
+/// A message as it is told in this shape.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "MessageUpsert")]
+pub struct Message {
+    /// The session's token.
+    pub token: String,
+    /// Which message it is.
+    pub key: Key,
+    /// What it says, under the name of its kind, as in `new.message`.
+    pub message: Map<String, Value>,
+    /// The name that its sender goes by.
+    #[serde(rename = "pushName", skip_serializing_if = "Option::is_none")]
+    pub push_name: Option<String>,
+    /// When it was sent, in seconds since 1970.
+    #[serde(rename = "messageTimestamp", skip_serializing_if = "Option::is_none")]
+    pub message_timestamp: Option<i64>,
+}
+
+/// Which message it is.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "MessageUpsertKey")]
+#[serde(rename_all = "camelCase")]
+pub struct Key {
+    /// Its chat.
+    pub remote_jid: String,
+    /// Whether the account wrote it.
+    pub from_me: bool,
+    /// Its id.
+    pub id: String,
+    /// Who wrote it, in a group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub participant: Option<String>,
+}
+
 /// The body made from an envelope's JSON, or `None` where that is not the envelope of a message.
 pub fn body(envelope: &[u8]) -> Option<Bytes> {
     let Envelope { instance, data } = serde_json::from_slice(envelope).ok()?;
-    let mut key = json!({
-        "remoteJid": data.header.wuid,
-        "fromMe": data.header.from_me,
-        "id": data.header.message_id,
-    });
-    if let Some(participant) = data.header.participant {
-        key["participant"] = participant.into();
-    }
-    let mut message = Map::new();
-    message.insert(data.body.message_type, data.body.message);
-    let mut out = json!({ "token": instance.name, "key": key, "message": message });
-    // Beyond the three fields of the original, which a receiver of it ignores.
-    if let Some(name) = data.header.push_name {
-        out["pushName"] = name.into();
-    }
-    if let Some(secs) = data.context.message_timestamp {
-        out["messageTimestamp"] = secs.into();
-    }
-    Some(out.to_string().into())
+    let told = Message {
+        token: instance.name,
+        key: Key {
+            remote_jid: data.header.wuid,
+            from_me: data.header.from_me,
+            id: data.header.message_id,
+            participant: data.header.participant,
+        },
+        message: Map::from_iter([(data.body.message_type, data.body.message)]),
+        // Beyond the three fields of the original, which a receiver of it ignores.
+        push_name: data.header.push_name,
+        message_timestamp: data.context.message_timestamp,
+    };
+    serde_json::to_vec(&told).ok().map(Bytes::from)
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

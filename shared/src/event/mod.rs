@@ -18,6 +18,7 @@ mod passkey;
 mod presence;
 mod queue;
 mod session;
+pub mod socket;
 
 use std::fmt;
 

@@ -81,6 +81,34 @@ pub struct SessionUpdateJob {
     )]
     #[schemars(with = "Option<ProxyUrl>")]
     pub proxy: Option<Option<ProxyUrl>>,
+    /// What it does with calls that come in from now on.
+    #[serde(
+        default,
+        deserialize_with = "deserialize_calls",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Calls")]
+    pub calls: Option<Calls>,
+}
+
+stored! {
+    /// What a session does with calls that come in.
+    Calls {
+        /// They ring on the account's other devices, and are told.
+        Ring = 1 "ring",
+        /// It rejects each as soon as it rings, and tells so.
+        Reject = 2 "reject",
+    }
+}
+
+/// Reads [`Calls`].
+///
+/// # Errors
+/// Another value; the error says what it must be.
+pub fn deserialize_calls<'de, D: Deserializer<'de>>(json: D) -> Result<Option<Calls>, D::Error> {
+    let text = String::deserialize(json)?;
+    let found = Calls::find(&text).ok_or_else(|| D::Error::custom(Calls::must_be()));
+    found.map(Some)
 }
 
 stored! {

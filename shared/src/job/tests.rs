@@ -174,10 +174,12 @@ fn settings_of_sessions() -> [Job; 5] {
         Job::SessionUpdate(SessionUpdateJob {
             presence: Some(Some(Presence::Available)),
             proxy: Some(Some("socks5h://user:p%40ss@proxy.example:9050".parse().unwrap())),
+            calls: Some(Calls::Reject),
         }),
         Job::SessionUpdate(SessionUpdateJob {
             presence: Some(None),
             proxy: Some(None),
+            calls: None,
         }),
         Job::SessionUpdate(SessionUpdateJob::default()),
         Job::PairingCode(PairingCodeJob {
@@ -332,7 +334,7 @@ fn errors_name_the_field_and_not_its_value() {
     }
 }
 
-fn errors_of_settings() -> [String; 8] {
+fn errors_of_settings() -> [String; 9] {
     [
         error(
             "retry",
@@ -344,6 +346,7 @@ fn errors_of_settings() -> [String; 8] {
         ),
         error("session.update", r#"{"presence":"loud"}"#),
         error("session.update", r#"{"presence":true}"#),
+        error("session.update", r#"{"calls":null}"#),
         error("session.update", r#"{"presense":"available"}"#),
         error(
             "session.update",

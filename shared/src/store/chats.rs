@@ -5,6 +5,7 @@
 
 pub mod change;
 pub mod deletion;
+pub mod labels;
 pub mod listing;
 pub mod messages;
 pub mod oldest;

@@ -59,6 +59,7 @@ pub(super) const MIGRATIONS: &[Migration] = migrations! {
     32 "traces" in "0032_traces.sql",
     33 "state before" in "0033_state_before.sql",
     34 "survey" in "0034_survey.sql",
+    36 "labels" in "0036_labels.sql",
 };
 
 /// The version this program works with.

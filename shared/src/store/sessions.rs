@@ -13,7 +13,7 @@ use super::proxies::{self, SealedProxy};
 use super::{Store, StoreError};
 use crate::event::{Passkey, RestrictionKind};
 use crate::id::{QueueId, SessionId, ShardId, Token};
-use crate::job::Presence;
+use crate::job::{Calls, Presence};
 use crate::named::stored;
 use crate::proxy::ProxyUrl;
 
@@ -132,6 +132,8 @@ pub struct SessionRecord {
     pub presence: Option<Presence>,
     /// The proxy that it leaves by; none for the deployment's.
     pub proxy: Option<Box<SealedProxy>>,
+    /// What it does with calls that come in.
+    pub calls: Calls,
     /// What keeps it from writing to new contacts.
     pub restriction: Option<Restriction>,
     /// How many restrictions it has had.
@@ -156,7 +158,7 @@ const COLUMNS: &str = "id, token, shard, state, wanted, jid, lid, push_name, pla
      pairing_code, code_expires_at, passkey, close_reason, refused, deleting_at, next_send_at, paced_by, last_sequence, created_at, \
      updated_at, paired_at, restriction, restricted_since, restricted_until, restricted_why, restrictions, \
      rate_limited_until, look_ups, look_ups_since, look_up_at, presence, \
-     proxy, proxy_address";
+     proxy, proxy_address, calls";
 
 /// Whether a session was made now or was there.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -183,6 +185,8 @@ pub struct NewSettings<'a> {
     pub presence: Option<Presence>,
     /// The proxy that it leaves by; none for the deployment's.
     pub proxy: Option<&'a ProxyUrl>,
+    /// What it does with calls that come in; none to let them ring.
+    pub calls: Option<Calls>,
 }
 
 /// Creates a session on the emptiest of the deployment's shards, unless its token is taken.
@@ -199,8 +203,8 @@ pub async fn create_with(
 ) -> Result<Created, StoreError> {
     let sql = format!(
         "-- sessions::create
-        INSERT INTO session (token, shard, presence)
-        SELECT $1 /* token */, n, $3 /* presence */
+        INSERT INTO session (token, shard, presence, calls)
+        SELECT $1 /* token */, n, $3 /* presence */, $4 /* calls */
         FROM generate_series(0, $2 /* shards */ - 1) AS n
         LEFT JOIN (SELECT shard, count(*) AS sessions FROM session GROUP BY shard) AS load ON load.shard = n
         ORDER BY coalesce(load.sessions, 0), n LIMIT 1
@@ -208,8 +212,9 @@ pub async fn create_with(
         RETURNING {COLUMNS}"
     );
     let presence = settings.presence.map(Presence::code);
+    let calls = settings.calls.unwrap_or(Calls::Ring).code();
     for _ in 0..CREATE_TRIES {
-        let parameters: [&(dyn ToSql + Sync); 3] = [&token.as_str(), &i32::from(shards), &presence];
+        let parameters: [&(dyn ToSql + Sync); 4] = [&token.as_str(), &i32::from(shards), &presence, &calls];
         let row = match settings.proxy {
             Some(proxy) => insert_with_proxy(store, &sql, &parameters, proxy).await?,
             None => store.query_opt(&sql, &parameters).await?,
@@ -398,6 +403,7 @@ fn record(row: &Row) -> Result<SessionRecord, StoreError> {
         paced_by: row.try_get::<_, Option<Uuid>>("paced_by")?.map(QueueId::new),
         presence: presence(row)?,
         proxy: proxy(row)?,
+        calls: Calls::from_code(row.try_get("calls")?).ok_or(StoreError::Corrupt("calls out of range"))?,
         restriction: restriction(row)?,
         restrictions: number(row)?,
         rate_limited_until: row.try_get("rate_limited_until")?,

@@ -323,6 +323,13 @@ impl Context {
         }
     }
 
+    /// The session does this with calls from now on.
+    pub(super) fn set_calls(&mut self, calls: job::Calls) {
+        if std::mem::replace(&mut self.record.calls, calls) != calls {
+            self.recorder.write.session_row().calls = Some(calls);
+        }
+    }
+
     /// The job is done once what was written so far is durable.
     pub(super) fn answer_when_durable(&mut self, job: Box<PendingJob>, queue: Option<QueueId>) {
         job.count(JobOutcome::Done);

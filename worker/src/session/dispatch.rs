@@ -269,6 +269,9 @@ impl Parts {
         {
             return cx.lose(&error);
         }
+        if let Some(calls) = settings.calls {
+            cx.set_calls(calls);
+        }
         cx.answer_when_durable(job, None);
     }
 

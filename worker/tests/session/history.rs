@@ -2,12 +2,18 @@
 
 use std::collections::HashSet;
 
+use prost::Message as _;
 use serde_json::Value;
 use shared::id::{StanzaId, Token};
 use shared::job::{Answer, BeforeMessage, FailureCode, HistoryJob, Job};
 use shared::store::chats::listing;
 use simulator::sharing::{HistorySharing, Past, Sharing};
+use simulator::world::{Audience, Said, Speaker};
+use whatsapp::jid::Jid;
 use whatsapp::payload::History;
+use whatsapp::poll::Ballot;
+use whatsapp::proto::message::PollUpdateMessage;
+use whatsapp::proto::{Message, MessageKey};
 
 use crate::stage::Stage;
 
@@ -255,4 +261,73 @@ async fn older_messages_are_asked_of_the_phone_and_kept() {
     );
     assert!(is_unknown, "{answer:?}");
     worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_vote_in_a_poll_of_the_past_is_opened() {
+    let stage = Stage::new().await;
+    let worker = stage.worker("w1");
+    let contact = stage.contacts("15550149", 1).await.remove(0);
+    let shared = Past {
+        first: contact.clone(),
+        about: true,
+        ..past(1, 3)
+    };
+    let phone = "15550000149";
+    let token = stage.paired_with(phone, shared, HistorySharing::Inline).await;
+    stage.all_shared(&token, "recent").await;
+    let told = stage.listed(&token, "messages.set");
+    let is_poll = |message: &&Value| {
+        let kind = message["body"]["messageType"].as_str();
+        kind.is_some_and(|kind| kind.starts_with("pollCreationMessage"))
+    };
+    let header = &told.iter().find(is_poll).expect("a poll")["header"];
+    let (id, wuid) = (text_of(&header["messageId"]), text_of(&header["wuid"]));
+    // The contact, who made it, votes otherwise than the past says.
+    let creator: Jid = wuid.parse().expect("a jid");
+    let ballot = Ballot {
+        secret: &[7; 32],
+        poll: &id.parse().expect("an id"),
+        creator: &creator,
+        voter: &creator,
+    };
+    let vote = PollUpdateMessage {
+        poll_creation_message_key: Some(MessageKey {
+            id: Some(id.clone()),
+            from_me: Some(true),
+            remote_jid: Some(wuid.clone()),
+            participant: None,
+        }),
+        vote: Some(ballot.seal(&["no"], [5; 12])),
+        ..PollUpdateMessage::default()
+    };
+    let message = Message {
+        poll_update_message: Some(Box::new(vote)),
+        ..Message::default()
+    };
+    let said = Said::Message(message.encode_to_vec().into());
+    let speaker = Speaker::Contact(contact.parse().expect("a number"));
+    let audience = Audience::Chat(phone.parse().expect("a number"));
+    stage
+        .simulator
+        .post(speaker, audience, said)
+        .await
+        .expect("it is said");
+    let event = stage.event(&token, "poll.vote", |_| true).await;
+    let data = &event["data"];
+    assert_eq!(
+        (&data["poll"]["name"], &data["poll"]["key"]["messageId"]),
+        (&Value::from("poll of chat 0"), &Value::from(id))
+    );
+    assert_eq!(data["vote"]["selectedOptions"], serde_json::json!(["no"]));
+    assert_eq!(
+        data["totals"]["options"],
+        serde_json::json!([{ "name": "yes", "votes": 0 }, { "name": "no", "votes": 1 }]),
+        "the last of each voter counts"
+    );
+    worker.stop().await;
+}
+
+fn text_of(value: &Value) -> String {
+    value.as_str().expect("a text").to_owned()
 }

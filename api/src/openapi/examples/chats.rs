@@ -1,6 +1,7 @@
 //! Chats, messages and people that are kept.
 
 use serde_json::json;
+use shared::event::Labeled;
 use shared::job::{BeforeMessage, ChatAction, ChatActionJob, Forgotten, HistoryAsked, HistoryBody};
 use shared::recipient::Number;
 use shared::store::recipients::RecipientState;
@@ -13,6 +14,7 @@ use crate::problem::Problem;
 use crate::tokens::unknown;
 use crate::v1::chats::{Chat, LastMessage, no_such_chat};
 use crate::v1::kept::KeptMessage;
+use crate::v1::labels::{Label, LabelAssignment, no_such_label};
 use crate::v1::people::Contact;
 
 /// The examples of this family.
@@ -62,8 +64,34 @@ pub(super) fn all() -> Vec<Examples> {
         Examples::of("delete /v1/sessions/{token}/people/{person}")
             .answers(200, "forgotten", &forgotten)
             .refuses(&person, nobody()),
+        Examples::of("get /v1/sessions/{token}/labels")
+            .answers(200, "labels", &page(label()))
+            .refuses("/v1/sessions/nobody/labels", nobody()),
+        Examples::of("get /v1/sessions/{token}/labels/{label}")
+            .answers(200, "labeled", &page(labeled()))
+            .refuses("/v1/sessions/shop/labels/99", no_such_label()),
         older(),
     ]
+}
+
+fn label() -> Label {
+    Label {
+        id: "7".to_owned(),
+        name: "New customer".to_owned(),
+        color: 3,
+        predefined_id: None,
+        chats: 12,
+        messages: 1,
+    }
+}
+
+fn labeled() -> LabelAssignment {
+    LabelAssignment {
+        kind: Labeled::Chat,
+        chat: jid(),
+        lid: Some("98765@lid".to_owned()),
+        message_id: None,
+    }
 }
 
 fn older() -> Examples {
@@ -137,6 +165,7 @@ fn chat() -> Chat {
         muted: false,
         muted_until: None,
         marked_unread: false,
+        labels: vec!["7".to_owned()],
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_json::json;
 use shared::id::IdError;
 use shared::job::{
-    AssertionResponse, CredentialKind, GroupAction, GroupAnswer, GroupId, GroupJob, GroupMetadata,
+    AssertionResponse, Calls, CredentialKind, GroupAction, GroupAnswer, GroupId, GroupJob, GroupMetadata,
     GroupParticipant, LogoutJob, LogoutQueues, NumberAnswer, NumbersJob, PasskeyAnswerJob, Phone, Presence,
     SessionUpdateJob,
 };
@@ -34,6 +34,7 @@ fn life() -> Vec<Examples> {
         token: fixed(TOKEN),
         presence: None,
         proxy: None,
+        calls: None,
     };
     let bad_token = Problem::field("token", IdError::Token.to_string());
     let page = Page {
@@ -44,6 +45,7 @@ fn life() -> Vec<Examples> {
     let update = SessionUpdateJob {
         presence: Some(Some(Presence::Available)),
         proxy: Some("socks5h://user:password@proxy.example:1080".parse().ok()),
+        calls: Some(Calls::Reject),
     };
     vec![
         Examples::of("post /v1/sessions")
@@ -247,6 +249,7 @@ fn session() -> Session {
         passkey: None,
         presence: None,
         proxy: None,
+        calls: Calls::Ring,
         restriction: None,
         created_at: AT,
         updated_at: LATER,
@@ -258,6 +261,7 @@ fn available() -> Session {
     Session {
         presence: Some(Presence::Available),
         proxy: Some("socks5h://proxy.example:1080".to_owned()),
+        calls: Calls::Reject,
         ..session()
     }
 }

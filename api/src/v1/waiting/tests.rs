@@ -1,6 +1,6 @@
 use shared::content::Text;
 use shared::id::{JobId, SessionId, ShardId, Token};
-use shared::job::{Duplicates, OnUnknown};
+use shared::job::{Calls, Duplicates, OnUnknown};
 use shared::store::sessions::Restriction;
 use shared::waiting::Standstill;
 use time::Duration;
@@ -22,6 +22,7 @@ fn session(state: SessionState) -> SessionRecord {
         passkey: None,
         presence: None,
         proxy: None,
+        calls: Calls::Ring,
         close_reason: None,
         refused: false,
         deleting_at: None,

@@ -149,6 +149,7 @@ pub(super) fn called(now: i64) -> Event {
         is_video: true,
         is_group: false,
         group: None,
+        automatic: false,
         reason: None,
         offline: false,
         since: Some(now),

@@ -116,6 +116,8 @@ pub async fn forget_person(
         DELETE FROM contact WHERE session_id = $1 /* session */ AND (jid = ANY ($2 /* jids */) OR lid = ANY ($2))";
     let state = "-- people::forget (state)
         DELETE FROM chat_state WHERE session_id = $1 /* session */ AND jid = ANY ($2 /* jids */)";
+    let labels = "-- people::forget (labels)
+        DELETE FROM label_given WHERE session_id = $1 /* session */ AND jid = ANY ($2 /* jids */)";
     let cleared = "-- people::forget (cleared)
         DELETE FROM chat_cleared WHERE session_id = $1 /* session */ AND jid = ANY ($2 /* jids */)";
     let alone = format!(
@@ -136,6 +138,7 @@ pub async fn forget_person(
     tx.execute(last, &[&id, jids]).await?;
     tx.execute(contact, &[&id, jids]).await?;
     tx.execute(state, &[&id, jids]).await?;
+    tx.execute(labels, &[&id, jids]).await?;
     tx.execute(cleared, &[&id, jids]).await?;
     forgotten.recipients += tx.execute(&alone, &[&id, &names]).await?;
     forgotten.recipients += tx.execute(&among, &[&id, &names]).await?;

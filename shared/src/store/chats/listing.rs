@@ -165,14 +165,18 @@ fn read(name: &str, condition: &str, order: &str) -> String {
 /// What the account's devices agree on about a chat.
 const STATE: &str =
     "coalesce(s.archived, false) AS archived, s.pinned_at, coalesce(s.muted, false) AS muted, s.muted_until,
-    coalesce(s.marked_unread, false) AS marked_unread";
+    coalesce(s.marked_unread, false) AS marked_unread, l.labels";
 
-/// Where that is read from: `s`, by whichever of its names it is kept.
+/// Where that is read from: `s` and its labels `l`, by whichever of its names they are kept.
 fn state(session: &str, jid: &str, lid: &str) -> String {
     format!(
         "LEFT JOIN LATERAL (
             SELECT * FROM chat_state s WHERE s.session_id = {session} AND s.jid IN ({jid}, {lid})
-            ORDER BY s.jid = {jid} DESC LIMIT 1) s ON true"
+            ORDER BY s.jid = {jid} DESC LIMIT 1) s ON true
+        CROSS JOIN LATERAL (
+            SELECT ARRAY(SELECT DISTINCT g.label_id FROM label_given g
+                WHERE g.session_id = {session} AND g.jid IN ({jid}, {lid}) AND g.message_id = ''
+                ORDER BY g.label_id) AS labels) l"
     )
 }
 
@@ -295,7 +299,7 @@ fn walk() -> String {
         FROM fresh f JOIN recipient r ON r.queue_id = f.queue_id AND r.seq = f.seq JOIN queue q ON q.id = f.queue_id
         {}
         UNION ALL
-        SELECT queue_id, created_at, seq, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, false, NULL, false, NULL, false
+        SELECT queue_id, created_at, seq, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, false, NULL, false, NULL, false, NULL
         FROM looked
         ORDER BY 2 DESC, 1 DESC, 3 DESC NULLS LAST",
         state("$1", "f.jid", "f.lid")

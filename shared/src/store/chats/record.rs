@@ -32,6 +32,8 @@ pub struct ChatRecord {
     pub muted: Muted,
     /// Whether somebody marked it as unread, to look at it again.
     pub marked_unread: bool,
+    /// The ids of the labels that it has.
+    pub labels: Vec<String>,
 }
 
 /// The newest message of a chat, in short.
@@ -120,6 +122,7 @@ pub(super) fn chat(row: &Row) -> Result<ChatRecord, StoreError> {
         pinned_at: row.try_get("pinned_at")?,
         muted: muted(row)?,
         marked_unread: row.try_get("marked_unread")?,
+        labels: row.try_get("labels")?,
     })
 }
 
@@ -136,6 +139,7 @@ pub(super) fn sent_chat(row: &Row) -> Result<ChatRecord, StoreError> {
         pinned_at: row.try_get("pinned_at")?,
         muted: muted(row)?,
         marked_unread: row.try_get("marked_unread")?,
+        labels: row.try_get("labels")?,
     })
 }
 

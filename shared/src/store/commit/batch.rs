@@ -17,7 +17,7 @@ use super::received::ReceivedColumns;
 use super::received_polls::PollColumns;
 use super::sealed::SealedWrite;
 use super::statements::Statements;
-use super::{chats, states};
+use super::{chats, labels, states};
 use crate::id::{QueueId, StanzaId};
 use crate::job::Delay;
 use crate::recipient::Number;
@@ -133,6 +133,7 @@ struct Columns<'a> {
     chats: chats::Columns<'a>,
     people: people::Columns<'a>,
     states: states::Columns<'a>,
+    labels: labels::Columns<'a>,
 }
 
 #[derive(Default)]
@@ -343,6 +344,7 @@ impl<'a> Columns<'a> {
         columns.chats = chats::Columns::gather(writes, joined);
         columns.people = people::Columns::gather(writes);
         columns.states = states::Columns::gather(writes);
+        columns.labels = labels::Columns::gather(writes);
         columns
     }
 
@@ -575,6 +577,7 @@ impl<'a> Columns<'a> {
         let mut chats = self.chats.steps(&statements.chats);
         // Behind what came in: what is deleted in the same batch was there before.
         chats.extend(self.states.steps(&statements.states));
+        chats.extend(self.labels.steps(&statements.labels));
         let needed = steps.iter().filter(|(needed, ..)| *needed);
         let needed = needed.map(|(_, statement, parameters)| (*statement, *parameters));
         let people = self.people.steps(&statements.people);

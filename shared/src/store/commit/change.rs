@@ -6,9 +6,10 @@ use time::OffsetDateTime;
 
 use crate::event::Passkey;
 use crate::id::{JobId, QueueId, SessionId, StanzaId};
-use crate::job::{Delay, Presence};
+use crate::job::{Calls, Delay, Presence};
 use crate::recipient::Number;
 use crate::store::chats::change::ChatChange;
+use crate::store::chats::labels::LabelChange;
 use crate::store::chats::people::PersonChange;
 use crate::store::chats::state::StateChange;
 use crate::store::keys::KeyKind;
@@ -44,6 +45,8 @@ pub struct Write {
     pub people: Vec<PersonChange>,
     /// What devices of the account did to chats and people.
     pub states: Vec<StateChange>,
+    /// What they did to labels, in its order.
+    pub labels: Vec<LabelChange>,
     /// Files of messages that came in. One that is known stays as it is.
     pub received: Vec<ReceivedMedia>,
     /// Polls that came in. One that is known stays as it is.
@@ -73,6 +76,7 @@ impl Write {
             chats: Vec::new(),
             people: Vec::new(),
             states: Vec::new(),
+            labels: Vec::new(),
             received: Vec::new(),
             polls: Vec::new(),
             session_row: None,
@@ -92,6 +96,7 @@ impl Write {
             && self.chats.is_empty()
             && self.people.is_empty()
             && self.states.is_empty()
+            && self.labels.is_empty()
             && self.received.is_empty()
             && self.polls.is_empty()
             && self.session_row.is_none()
@@ -350,6 +355,8 @@ pub struct SessionChange {
     pub presence: Option<Option<Presence>>,
     /// The proxy that it leaves by. `Some(None)` leaves it to the deployment.
     pub proxy: Option<Option<Box<SealedProxy>>>,
+    /// What it does with calls that come in.
+    pub calls: Option<Calls>,
     /// What keeps it from writing to new contacts. `Some(None)` ends it.
     pub restriction: Option<Option<Restriction>>,
     /// How many restrictions it has had.
@@ -399,6 +406,7 @@ impl SessionChange {
         if later.proxy.is_some() {
             self.proxy.clone_from(&later.proxy);
         }
+        self.calls = later.calls.or(self.calls);
         if later.restriction.is_some() {
             self.restriction.clone_from(&later.restriction);
         }
@@ -442,6 +450,8 @@ pub(super) struct SessionPatch<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     proxy: Option<ProxyPatch<'a>>,
     forget_proxy: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    calls: Option<i16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     restriction: Option<RestrictionPatch<'a>>,
     lifted: bool,
@@ -519,6 +529,7 @@ impl<'a> From<&'a SessionChange> for SessionPatch<'a> {
                     address: &proxy.address,
                 }),
             forget_proxy: matches!(change.proxy, Some(None)),
+            calls: change.calls.map(Calls::code),
             restriction: change
                 .restriction
                 .as_ref()

@@ -9,6 +9,7 @@ use tokio_postgres::{Client, Statement};
 
 use super::change::Write;
 use super::columns::{self, ContactColumns, ListedColumns, MessageColumns, Parameter};
+use super::hidden;
 use super::joined::Joined;
 use super::polls;
 use crate::store::StoreError;
@@ -17,6 +18,7 @@ use crate::store::chats::change::{Alteration, Arrival, ChatChange, lexemes};
 /// The statements, prepared on one connection.
 pub(super) struct Statements {
     joins: Statement,
+    hidden: hidden::Statements,
     messages: Statement,
     contacts: Statement,
     altered: Statement,
@@ -31,6 +33,7 @@ impl Statements {
     pub(super) async fn prepare(client: &Client) -> Result<Self, StoreError> {
         Ok(Self {
             joins: client.prepare(JOINS).await?,
+            hidden: hidden::Statements::prepare(client).await?,
             messages: client.prepare(&columns::messages()).await?,
             contacts: client.prepare(columns::CONTACTS).await?,
             altered: client.prepare(ALTERED).await?,
@@ -168,7 +171,10 @@ impl<'a> Columns<'a> {
         let mut steps: Vec<Step<'s>> = Vec::new();
         let (joins, read) = (&self.join_columns, &self.read);
         if !joins.0.is_empty() {
-            steps.push((&statements.joins, vec![&joins.0, &joins.1, &joins.2]));
+            let hidden = &statements.hidden;
+            for statement in [&statements.joins, &hidden.senders, &hidden.labels] {
+                steps.push((statement, vec![&joins.0, &joins.1, &joins.2]));
+            }
         }
         if !self.messages.is_empty() {
             steps.push((&statements.messages, self.messages.parameters()));

@@ -2,7 +2,7 @@
 
 use tokio_postgres::{Client, Statement};
 
-use super::{chats, people, states};
+use super::{chats, labels, people, states};
 use crate::store::StoreError;
 
 /// The statements, prepared on one connection.
@@ -22,6 +22,7 @@ pub(super) struct Statements {
     pub(super) chats: chats::Statements,
     pub(super) people: people::Statements,
     pub(super) states: states::Statements,
+    pub(super) labels: labels::Statements,
 }
 
 impl Statements {
@@ -42,6 +43,7 @@ impl Statements {
             chats: chats::Statements::prepare(client).await?,
             people: people::Statements::prepare(client).await?,
             states: states::Statements::prepare(client).await?,
+            labels: labels::Statements::prepare(client).await?,
         })
     }
 }
@@ -205,6 +207,7 @@ UPDATE session s SET
                            ELSE coalesce(decode(i.patch#>>'{proxy,sealed}', 'hex'), s.proxy) END,
     proxy_address   = CASE WHEN (i.patch->>'forget_proxy')::boolean THEN NULL
                            ELSE coalesce(i.patch#>>'{proxy,address}', s.proxy_address) END,
+    calls           = coalesce((i.patch->>'calls')::smallint, s.calls),
     restriction      = CASE WHEN (i.patch->>'lifted')::boolean OR (i.patch->>'forget_owner')::boolean THEN NULL
                             ELSE coalesce((i.patch#>>'{restriction,kind}')::smallint, s.restriction) END,
     restricted_since = CASE WHEN (i.patch->>'lifted')::boolean OR (i.patch->>'forget_owner')::boolean THEN NULL

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 mod chats;
 mod final_answers;
+mod labels;
 mod queues_and_recipients;
 mod restrictions;
 mod states;

@@ -113,11 +113,8 @@ impl World {
             push_name_setting: Some(PushNameSetting { name: Some(name) }),
             ..SyncActionValue::default()
         };
-        self.seal(
-            number,
-            of_account(NAME, Operation::Set, "setting_pushName", value),
-            None,
-        );
+        let name = of_account(NAME, Operation::Set, "setting_pushName", value);
+        self.seal(number, vec![name], None);
     }
 
     fn seal_salt(&mut self, number: Number) {
@@ -132,14 +129,17 @@ impl World {
             }),
             ..SyncActionValue::default()
         };
-        self.seal(number, of_account(SALT, operation, "nct_salt_sync", value), None);
+        let salt = of_account(SALT, operation, "nct_salt_sync", value);
+        self.seal(number, vec![salt], None);
     }
 
     /// The phone does something to a chat, a contact or a label: companions hear of it, unless it waits for an upload.
     pub(super) fn change_state(&mut self, number: Number, change: PhoneChange, spoil: Option<Spoil>) {
         self.seal_first_state(number);
-        let sealing = change.clone().sealing(self.clock.unix_seconds());
-        let name = sealing.collection;
+        let sealings = change.clone().sealings(self.clock.unix_seconds());
+        let Some(name) = sealings.first().map(|first| first.collection) else {
+            return;
+        };
         let Some(app_state) = self.app_state_of(number) else {
             return;
         };
@@ -148,12 +148,12 @@ impl World {
             Some(Spoil::Conflict) => return collection.before_upload.push(change),
             Some(Spoil::Gap) => {
                 collection.withheld.insert(collection.patches.len());
-                let again = change.sealing(self.clock.unix_seconds());
+                let again = change.sealings(self.clock.unix_seconds());
                 self.seal(number, again, None);
             }
             _ => {}
         }
-        self.seal(number, sealing, spoil);
+        self.seal(number, sealings, spoil);
         self.notify_collection(number, name, None);
     }
 
@@ -175,46 +175,61 @@ impl World {
         self.accounts.get_mut(&number)?.app_state.as_deref_mut()
     }
 
-    fn seal(&mut self, number: Number, sealing: Sealing, spoil: Option<Spoil>) {
-        let which = match (spoil, sealing.collection) {
+    /// Seals records of one collection as one patch.
+    fn seal(&mut self, number: Number, sealings: Vec<Sealing>, spoil: Option<Spoil>) {
+        let Some(name) = sealings.first().map(|first| first.collection) else {
+            return;
+        };
+        let which = match (spoil, name) {
             (Some(Spoil::Key), _) => UNSHARED_KEY,
             (_, NAME) => 0,
             _ => 1,
         };
         let (id, key) = self.app_state_key(number, which);
-        let iv = self
-            .seed
-            .bytes("app state iv", DeviceAddr::phone(number), self.last_id as u32);
         let sealer = Sealer::new(id, MutationKeys::expand(&key));
         let now = i64::try_from(self.clock.unix_seconds() * 1_000).unwrap_or_default();
+        let ivs: Vec<_> = sealings.iter().map(|_| self.fresh_iv(number)).collect();
         let account = self.accounts.get_mut(&number);
         let Some(app_state) = account.and_then(|account| account.app_state.as_mut()) else {
             return;
         };
-        let name = sealing.collection;
         let collection = app_state.collections.entry(name).or_default();
-        let value = SyncActionValue {
-            timestamp: Some(now),
-            ..sealing.value
-        };
-        match sealing.operation {
-            Operation::Set => drop(collection.records.insert(sealing.index.clone(), value.clone())),
-            Operation::Remove => drop(collection.records.remove(&sealing.index)),
-        }
-        let index: Vec<&str> = sealing.index.iter().map(String::as_str).collect();
-        let change = Change {
-            operation: sealing.operation,
-            index: &index,
-            value,
-            version: sealing.version,
-            iv: *iv.first_chunk().unwrap_or(&[0; 16]),
-        };
-        let mut patch = sealer.patch(name, &mut collection.state, &mut collection.macs, &[change]);
+        let indexes: Vec<_> = sealings.iter().map(|sealing| sealing.index.clone()).collect();
+        let indexes: Vec<Vec<&str>> = indexes
+            .iter()
+            .map(|index| index.iter().map(String::as_str).collect())
+            .collect();
+        let changes = sealings.into_iter().zip(&indexes).zip(ivs);
+        let changes = changes.map(|((sealing, index), iv)| {
+            let value = SyncActionValue {
+                timestamp: Some(now),
+                ..sealing.value
+            };
+            match sealing.operation {
+                Operation::Set => drop(collection.records.insert(sealing.index, value.clone())),
+                Operation::Remove => drop(collection.records.remove(&sealing.index)),
+            }
+            Change {
+                operation: sealing.operation,
+                index,
+                value,
+                version: sealing.version,
+                iv,
+            }
+        });
+        let changes: Vec<_> = changes.collect();
+        let mut patch = sealer.patch(name, &mut collection.state, &mut collection.macs, &changes);
         if spoil == Some(Spoil::Mac) {
             patch.patch_mac = Some(Bytes::from_static(&[0; 32]));
         }
         collection.patches.push(patch);
+    }
+
+    fn fresh_iv(&mut self, number: Number) -> [u8; 16] {
+        let device = DeviceAddr::phone(number);
+        let iv = self.seed.bytes("app state iv", device, self.last_id as u32);
         self.last_id += 1;
+        *iv.first_chunk().unwrap_or(&[0; 16])
     }
 
     /// Tells the companions but this one that a collection has changed.

@@ -70,6 +70,16 @@ pub enum PhoneChange {
         #[serde(default)]
         from_me: bool,
     },
+    /// Deletes several messages of a chat for the account alone, in one go.
+    DeleteMessages {
+        /// Their chat.
+        chat: String,
+        /// Their ids.
+        ids: Vec<String>,
+        /// Whether the account sent them.
+        #[serde(default)]
+        from_me: bool,
+    },
     /// Stars a message, or not.
     Star {
         /// Its chat.
@@ -151,8 +161,20 @@ pub(super) struct Sealing {
 }
 
 impl PhoneChange {
-    /// How it is sealed, at this time in unix seconds.
-    pub(super) fn sealing(self, now: u64) -> Sealing {
+    /// How it is sealed, at this time in unix seconds: records of one collection, which are one patch.
+    pub(super) fn sealings(self, now: u64) -> Vec<Sealing> {
+        let Self::DeleteMessages { chat, ids, from_me } = self else {
+            return vec![self.sealing(now)];
+        };
+        let each = ids.into_iter().map(|id| Self::DeleteMessage {
+            chat: chat.clone(),
+            id,
+            from_me,
+        });
+        each.map(|deletion| deletion.sealing(now)).collect()
+    }
+
+    fn sealing(self, now: u64) -> Sealing {
         let seconds = i64::try_from(now).unwrap_or_default();
         let mut value = SyncActionValue::default();
         let operation = match &self {

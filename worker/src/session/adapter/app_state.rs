@@ -9,6 +9,7 @@ use shared::event::{
 };
 use shared::id::Token;
 use shared::store::chats::change;
+use shared::store::chats::labels::{Label, LabelChange, Labeling};
 use shared::store::chats::state::{ChatState, MessagePlace, Muted, SavedName, StateChange};
 use time::OffsetDateTime;
 use whatsapp::jid::Jid;
@@ -28,6 +29,8 @@ pub(crate) struct Told<'a> {
     pub(crate) events: Vec<Event>,
     /// What is kept, in order.
     pub(crate) changes: Vec<StateChange>,
+    /// What is kept of labels, in order.
+    pub(crate) labels: Vec<LabelChange>,
 }
 
 /// What became of a collection of the session with this token.
@@ -38,6 +41,7 @@ pub(crate) fn told(actions: SyncActions, token: &Token, now: OffsetDateTime) -> 
         source: actions.source,
         events: Vec::new(),
         changes: Vec::new(),
+        labels: Vec::new(),
     };
     for action in actions.actions {
         told.take(action);
@@ -192,35 +196,57 @@ impl Told<'_> {
     }
 
     fn label(&mut self, kind: SyncActionKind, other: Option<&Jid>) {
-        let given = |label_id, chat: &Jid, message_id: Option<String>, on: Switch| {
-            let chat = peer(chat, other);
-            Event::LabelsAssociation(LabelAssociation {
-                label_id,
-                kind: match message_id {
-                    Some(_) => Labeled::Message,
-                    None => Labeled::Chat,
-                },
-                lid: lid_beside(&chat),
-                wuid: chat.wuid,
-                message_id,
-                labeled: on.is_on(),
-            })
-        };
-        self.events.push(match kind {
-            SyncActionKind::Label(id, label) => Event::LabelsEdit(LabelEdit {
-                id,
-                deleted: label.is_none(),
-                color: label.as_ref().map_or(0, |label| label.color),
-                predefined_id: label.as_ref().and_then(|label| label.predefined),
-                name: label.map(|label| label.name).unwrap_or_default(),
-            }),
-            SyncActionKind::LabelChat(id, chat, on) => given(id, &chat, None, on),
+        match kind {
+            SyncActionKind::Label(id, label) => self.label_edited(id, label),
+            SyncActionKind::LabelChat(id, chat, on) => self.labeled(id, &peer(&chat, other), None, on),
             SyncActionKind::LabelMessage(id, message, on) => {
                 let name = message.id.as_str().to_owned();
-                given(id, &message.chat, Some(name), on)
+                self.labeled(id, &peer(&message.chat, other), Some(name), on);
             }
-            _ => return,
+            _ => {}
+        }
+    }
+
+    fn label_edited(&mut self, id: String, label: Option<sync::Label>) {
+        self.labels.push(match &label {
+            None => LabelChange::Deleted(id.clone()),
+            Some(label) => LabelChange::Edited(Label {
+                id: id.clone(),
+                name: label.name.clone(),
+                color: label.color,
+                predefined: label.predefined,
+            }),
         });
+        self.events.push(Event::LabelsEdit(LabelEdit {
+            id,
+            deleted: label.is_none(),
+            color: label.as_ref().map_or(0, |label| label.color),
+            predefined_id: label.as_ref().and_then(|label| label.predefined),
+            name: label.map(|label| label.name).unwrap_or_default(),
+        }));
+    }
+
+    fn labeled(&mut self, label: String, chat: &Peer, message: Option<String>, on: Switch) {
+        let labeling = Labeling {
+            label: label.clone(),
+            chat: kept(chat),
+            message: message.clone(),
+        };
+        self.labels.push(match on {
+            Switch::On => LabelChange::Given(labeling),
+            Switch::Off => LabelChange::Taken(labeling),
+        });
+        self.events.push(Event::LabelsAssociation(LabelAssociation {
+            label_id: label,
+            kind: match message {
+                Some(_) => Labeled::Message,
+                None => Labeled::Chat,
+            },
+            lid: lid_beside(chat),
+            wuid: chat.wuid.clone(),
+            message_id: message,
+            labeled: on.is_on(),
+        }));
     }
 }
 

@@ -112,8 +112,8 @@ pub(crate) fn identity(device: &Jid, other: Option<&Jid>, source: told::Identity
     })
 }
 
-/// Somebody calls, or a call has come further.
-pub(crate) fn call(news: CallNews) -> Event {
+/// Somebody calls, or a call has come further; whether the session rejected it by itself.
+pub(crate) fn call(news: CallNews, automatic: bool) -> Event {
     let peer = person(&news.from, news.other.as_ref());
     Event::Call(Call {
         call_id: news.id,
@@ -131,6 +131,7 @@ pub(crate) fn call(news: CallNews) -> Event {
         is_video: news.is_video,
         is_group: news.is_group,
         group: news.group.map(|group| group.to_string()),
+        automatic,
         reason: news.reason,
         offline: news.offline,
         since: news

@@ -2,6 +2,7 @@
 
 use shared::event::NewMessage;
 use shared::job::Answer;
+use shared::store::chats::labels::LabelChange;
 use shared::store::chats::state::StateChange;
 use shared::store::chats::{self, change::ChatChange};
 use whatsapp::client::Ended;
@@ -121,6 +122,7 @@ impl Parts {
             Event::MediaHosts { ticket, result } => self.uploads.on_hosts(cx, ticket, result),
             Event::SyncActions(actions) => self.on_sync_actions(*actions),
             Event::SyncAnswered { ticket, result } => self.chat_actions.on_answer(cx, ticket, result),
+            Event::Call(news) => self.calls.on_news(cx, &self.link, *news),
             Event::CallRejected { ticket, result } => self.calls.on_answer(ticket, result),
             Event::GroupAnswered { ticket, result } => self.groups.on_answer(&self.link, ticket, result),
             Event::ProfileAnswered { ticket, result } => self.profiles.on_answer(ticket, result),
@@ -142,7 +144,6 @@ impl Parts {
         let cx = &mut self.cx;
         match event {
             Event::Presence(news) => cx.recorder.event(profiles::presence(&news)),
-            Event::Call(news) => cx.recorder.event(contacts::call(*news)),
             Event::ContactChanged(news) => {
                 let (event, kept) = contacts::changed(*news, cx.record.token.clone());
                 cx.recorder.write.people.extend(kept);
@@ -217,6 +218,8 @@ impl Parts {
         if cx.around.keep_bytes.is_some() {
             let changes = told.changes.into_iter().filter(StateChange::is_storable);
             cx.recorder.write.states.extend(changes);
+            let labels = told.labels.into_iter().filter_map(LabelChange::storable);
+            cx.recorder.write.labels.extend(labels);
         }
         for event in told.events {
             cx.recorder.event(event);

@@ -4,6 +4,7 @@
 //! The corpus in `tests/corpus` goes through them with every run of the tests; `deploy/fuzz.sh` looks for more of it.
 
 mod app_state;
+mod history;
 mod media;
 mod node;
 mod protobuf;
@@ -13,12 +14,13 @@ mod signal;
 type Target = fn(&[u8]);
 
 /// The targets by their names, which are those of their corpora.
-pub(crate) const TARGETS: [(&str, Target); 5] = [
+pub(crate) const TARGETS: [(&str, Target); 6] = [
     ("node", node::run),
     ("protobuf", protobuf::run),
     ("signal", signal::run),
     ("media", media::run),
     ("app_state", app_state::run),
+    ("history", history::run),
 ];
 
 /// The first byte, which chooses what is done with the others.

@@ -1,6 +1,7 @@
 //! What comes in is kept with the event that tells of it, changed by what comes in later, found, and forgotten.
 
 mod forgotten;
+mod hidden;
 mod past;
 
 use serde_json::{Value, json};

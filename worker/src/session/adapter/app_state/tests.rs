@@ -200,3 +200,54 @@ fn labels_are_told() {
     let given = json!({ "labelId": "7", "type": "chat", "wuid": ANA, "labeled": false });
     assert_eq!((name.as_str(), told), ("labels.association", given));
 }
+
+#[test]
+fn what_is_told_of_labels_is_kept() {
+    let token = Token::new("shop").unwrap();
+    let label = sync::Label {
+        name: "New".to_owned(),
+        color: 3,
+        predefined: Some(1),
+    };
+    let message = sync::MessageRef {
+        chat: jid("1-2@g.us"),
+        id: "3EB0".parse().unwrap(),
+        from_me: false,
+        participant: None,
+    };
+    let seven = || "7".to_owned();
+    let kinds = [
+        SyncActionKind::Label(seven(), Some(label)),
+        SyncActionKind::LabelChat(seven(), jid(ANA), Switch::On),
+        SyncActionKind::LabelMessage(seven(), message, Switch::Off),
+        SyncActionKind::Label(seven(), None),
+    ];
+    let actions = SyncActions {
+        collection: "regular",
+        source: SyncSource::Beginning,
+        actions: kinds.into_iter().map(action).collect(),
+    };
+    let labeling = |chat: &str, message: Option<&str>| Labeling {
+        label: seven(),
+        chat: change::Peer {
+            jid: chat.to_owned(),
+            lid: None,
+        },
+        message: message.map(str::to_owned),
+    };
+    let kept = Label {
+        id: seven(),
+        name: "New".to_owned(),
+        color: 3,
+        predefined: Some(1),
+    };
+    assert_eq!(
+        told(actions, &token, OffsetDateTime::UNIX_EPOCH).labels,
+        [
+            LabelChange::Edited(kept),
+            LabelChange::Given(labeling(ANA, None)),
+            LabelChange::Taken(labeling("1-2@g.us", Some("3EB0"))),
+            LabelChange::Deleted(seven()),
+        ]
+    );
+}

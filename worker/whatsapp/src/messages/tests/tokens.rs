@@ -284,20 +284,49 @@ fn whoever_registers_anew_gets_ours_again_with_its_time() {
     assert!(take_issued(&mut network).is_empty(), "it has run out");
 }
 
-#[test]
-fn without_a_token_the_salt_proves_it_and_a_valid_token_comes_first() {
-    let mut network = Network::ann_and_bob();
+/// Gives Ann a salt.
+fn give_salt(network: &mut Network) {
     let mut device = network.clients[ANN].store.device().unwrap();
     let salt: Vec<u8> = (0..32).collect();
     device.account.as_mut().unwrap().token_salt = Some(salt.into());
     network.replace_device(ANN, device);
-    network.send(ANN, number(2), "3EB001", "hi");
-    let (tag, bytes) = shown(&network, ANN).unwrap();
+}
+
+/// What the salt makes of Bob's hidden id.
+fn proves_by_salt(shown: Option<(String, Bytes)>) {
+    let (tag, bytes) = shown.unwrap();
     assert_eq!(tag, "cstoken");
     assert_eq!(
         hex::encode(bytes),
         "5ea49d818de8d8e4d0cfac2e2f9adbe81aea56000658b6adc44af663147106f3"
     );
+}
+
+#[test]
+fn under_another_hidden_id_the_salt_proves_it_until_a_token_comes() {
+    let mut network = Network::ann_and_bob();
+    give_salt(&mut network);
+    // It came when Bob had another hidden id.
+    let before = notification(&phone(2), [token(network.now, b"before")]).attr("sender_lid", lid(9));
+    network.hand(ANN, &before);
+    assert!(stored(&mut network, ANN, &lid(9)).is_some());
+    // The answer with the devices tells the present one: what was given under the other is not shown to it.
+    network.send(ANN, number(2), "3EB001", "hi");
+    proves_by_salt(shown(&network, ANN));
+    let later = network.now + Duration::from_secs(60);
+    network.hand(ANN, &notification(&phone(2), [token(later, b"after")]));
+    assert!(stored(&mut network, ANN, &lid(2)).is_some() && stored(&mut network, ANN, &phone(2)).is_none());
+    network.restart(ANN);
+    network.send(ANN, number(2), "3EB002", "hi");
+    assert_eq!(shown(&network, ANN), trusted(b"after"));
+}
+
+#[test]
+fn without_a_token_the_salt_proves_it_and_a_valid_token_comes_first() {
+    let mut network = Network::ann_and_bob();
+    give_salt(&mut network);
+    network.send(ANN, number(2), "3EB001", "hi");
+    proves_by_salt(shown(&network, ANN));
     network.hand(ANN, &notification(&lid(2), [token(network.now, b"of Bob")]));
     network.send(ANN, number(2), "3EB002", "hi");
     assert_eq!(shown(&network, ANN), trusted(b"of Bob"));
