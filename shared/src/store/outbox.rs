@@ -65,10 +65,12 @@ pub struct Stored {
 
 /// The oldest events of a shard, in order: at most so many, and never more than [`BATCH_MAX`] and
 /// [`BATCH_BYTES_MAX`] allow.
+// `ROWS`: no two have one place, and to look for such costs as much as the rest.
 pub async fn oldest(store: &Store, shard: ShardId, most: i64) -> Result<Vec<Stored>, StoreError> {
     let sql = "-- outbox::oldest
         SELECT id, event_id, token, event, body, created_at, traceparent FROM (
-            SELECT o.*, sum(octet_length(o.body)) OVER (ORDER BY o.id) - octet_length(o.body) AS bytes_before FROM (
+            SELECT o.*, sum(octet_length(o.body)) OVER (ORDER BY o.id ROWS UNBOUNDED PRECEDING) - octet_length(o.body)
+                AS bytes_before FROM (
                 SELECT id, event_id, token, event, body, created_at, traceparent FROM outbox WHERE shard = $1 /* shard */
                 ORDER BY id LIMIT $2 /* most */) o) o
         WHERE bytes_before < $3 /* bytes */ ORDER BY id";
