@@ -69,6 +69,7 @@ pub fn path_part(name: &str) -> Option<&'static str> {
         "webhook" => WEBHOOK,
         "media" => MEDIA,
         "delivery" => DELIVERY,
+        "label" => "7",
         "call" => "2A1B3C4D5E6F708192A3B4C5D6E7F809",
         "number" | "chat" | "person" => ANA,
         _ => return None,

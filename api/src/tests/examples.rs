@@ -313,6 +313,11 @@ impl<'a> Stage<'a> {
             "INSERT INTO contact (session_id, jid, name) VALUES ({session}, '{jid}', 'Ana')"
         ))
         .await;
+        self.sql(&format!(
+            "INSERT INTO label (session_id, id, name, color) VALUES ({session}, '7', 'New customer', 3);
+             INSERT INTO label_given (session_id, jid, message_id, label_id) VALUES ({session}, '{jid}', '', '7')"
+        ))
+        .await;
     }
 
     async fn queue(&self, session: SessionId, (id, text): (&str, &str)) {
