@@ -408,7 +408,9 @@ mod tests {
         }
         let last = 3 * MAX_MAPPINGS - 1;
         assert!(directory.is_nameless(&phone(last)) && !directory.is_nameless(&phone(0)));
-        directory.note_nameless(&lid(1));
+        for user in [phone(last), lid(1)] {
+            directory.note_nameless(&user);
+        }
         directory.sweep(Timestamp::EPOCH);
         assert!(directory.is_nameless(&phone(last)) && directory.is_nameless(&lid(1)));
         directory.recall(&phone(last), &lid(1));

@@ -301,6 +301,32 @@ mod tests {
     }
 
     #[test]
+    fn what_is_changed_is_written_once_a_step_and_what_failed_is_not() {
+        let (mut cache, now) = (Cache::default(), Timestamp::EPOCH);
+        let add = |cache: &mut Cache<u32, u32>| {
+            cache.change(&1, now, |number| {
+                *number += 1;
+                Ok::<_, ()>(*number)
+            })
+        };
+        assert_eq!(add(&mut cache), None);
+        cache.begin(1, now);
+        cache.fill(&1, 0);
+        assert_eq!(cache.change(&1, now, |_| Err::<(), _>("no")), Some(Err("no")));
+        assert_eq!(cache.gathered().count(), 0);
+        assert_eq!((add(&mut cache), add(&mut cache)), (Some(Ok(1)), Some(Ok(2))));
+        cache.changed(&1, now);
+        assert_eq!(cache.gathered().collect::<Vec<_>>(), [(&1, &2)]);
+        cache.on_step_taken();
+        assert_eq!(cache.gathered().count(), 0);
+        add(&mut cache);
+        cache.on_committed();
+        assert_eq!(cache.gathered().collect::<Vec<_>>(), [(&1, &3)]);
+        cache.sweep(LATER, |_| false);
+        assert!(cache.contains(&1), "its last change is not durable");
+    }
+
+    #[test]
     fn what_was_made_meanwhile_counts_more_than_the_store_s_answer() {
         let mut cache = Cache::default();
         let now = Timestamp::EPOCH;

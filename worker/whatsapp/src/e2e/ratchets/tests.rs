@@ -158,3 +158,33 @@ fn what_is_not_in_memory_is_not_made_up() {
     start(&mut ratchets, &mut lender);
     assert!(!ratchets.is_loaded(&by_number.address));
 }
+
+#[test]
+fn a_step_writes_what_a_ratchet_is_at_its_end() {
+    let (mut lender, mut ratchets) = (Lender::new(), Ratchets::default());
+    let (by_number, _) = peers();
+    let (address, bundle) = (&by_number.address, bundle(&mut StdRng::seed_from_u64(8)));
+    assert!(!ensure(&mut ratchets, &mut lender, &by_number));
+    answer(&mut ratchets, &mut lender, &by_number, &[None]);
+    let mut written = |ratchets: &Ratchets| {
+        ratchets.write_changed(&mut lender.context());
+        let changes = lender.take_changes();
+        changes
+            .get(&RecordKey::session(address))
+            .map(|value| value.cloned())
+    };
+    assert_eq!(written(&ratchets), None);
+    let mut other = Lender::new();
+    let nothing = ratchets.encrypt(&mut other.context(), address, b"hi");
+    assert!(nothing.is_err() && written(&ratchets).is_none());
+    for _ in 0..2 {
+        ratchets
+            .start(&mut other.context(), address, &bundle, None)
+            .unwrap();
+    }
+    let stored = written(&ratchets).flatten().unwrap();
+    assert_eq!(SessionRecord::decode(&stored).unwrap().archived(), 1);
+    ratchets.records.on_step_taken();
+    ratchets.delete(&mut other.context(), address);
+    assert_eq!(written(&ratchets), Some(None));
+}

@@ -504,3 +504,20 @@ fn the_store_is_asked_once_for_the_other_name_of_a_stranger() {
     let lids: Vec<_> = messages.iter().map(|message| message.lid.clone()).collect();
     assert_eq!(lids, [None, None, None, Some(lid(2)), Some(lid(2))]);
 }
+
+#[test]
+fn what_was_read_before_the_stream_ended_is_remembered() {
+    let mut network = Network::ann_and_bob();
+    network.send(BOB, number(1), "3EB001", "hi");
+    network.hold = true;
+    network.send(BOB, number(1), "3EB002", "last");
+    network.hold = false;
+    let mut held = network.held.drain(..);
+    let (_, message) = held.find(|(at, _)| *at == ANN).unwrap();
+    drop(held);
+    network.hand_together(ANN, &[message.clone(), Node::new("xmlstreamend")]);
+    assert_eq!(network.clients[ANN].texts(), ["hi", "last"]);
+    network.restart(ANN);
+    network.hand(ANN, &message);
+    assert!(network.clients[ANN].messages().is_empty());
+}
