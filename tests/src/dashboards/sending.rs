@@ -31,7 +31,7 @@ fn pace() -> [Panel; 6] {
             .about("A worker that ends hands its sessions to the others: their areas grow by what its own was.")
             .alert("FanfareShardsUnowned"),
         Panel::areas("Recipients that wait, by reason", Unit::Count("recipients"))
-            .ask(recipients_waiting(), "{{reason}}")
+            .ask(recipients_waiting(), "{{why}}")
             .about("Each reason stands in docs/VOCABULARY.md, with what ends it.")
             .alert("FanfareNothingSends"),
         Panel::areas("Queues that stand still, by reason", Unit::Count("queues"))
