@@ -156,7 +156,7 @@ launch_worker() {
 launch_watchers() {
     local sessions=$1 prometheus grafana
     if ! command -v prometheus >/dev/null; then
-        say "no dashboards: there is no Prometheus here (Debian package prometheus); install it, and Grafana, and start this again"
+        say "no dashboards: they want Prometheus (Debian package prometheus) and Grafana (https://grafana.com/grafana/download); install both and start this again, or see docs/DASHBOARDS.md"
         return
     fi
     write_scrapes "$sessions"
@@ -167,7 +167,7 @@ launch_watchers() {
     (await prometheus "http://127.0.0.1:$prometheus/-/ready") || return 0
     say "Prometheus: http://127.0.0.1:$prometheus"
     if ! command -v grafana >/dev/null; then
-        say "dashboards: there is no Grafana here (https://grafana.com/grafana/download, or docker compose); deploy/grafana is for it"
+        say "no dashboards: they want Grafana (https://grafana.com/grafana/download) beside this Prometheus; install it and start this again, or see docs/DASHBOARDS.md"
         return
     fi
     grafana=$(free_port 127.0.0.1 3001)

@@ -167,7 +167,7 @@ impl App {
             // Nobody is told that it was taken. Without this an id of it counts as taken for a while.
             let asked = asked(session, &sent, &id);
             if let Err(error) = requests::take_back(&self.store, asked).await {
-                tracing::warn!(%error, "a send that was not published stays noted");
+                tracing::warn!(%error, "a send that was not published stays noted; for a while its id counts as taken");
             }
         }
         published.map(|()| sent)
@@ -234,7 +234,7 @@ impl App {
     /// 503 when the broker is away.
     pub async fn bind(&self, token: &Token, shard: ShardId) -> Result<(), Problem> {
         self.broker.bind_token(token, shard).await.map_err(|error| {
-            tracing::warn!(%error, "a session's token could not be bound");
+            tracing::warn!(%error, "a session's token could not be bound; a request is answered with 503");
             jobs::broker_away("the message broker is not available; try again")
         })
     }
@@ -292,7 +292,7 @@ fn not_subscribed(error: SubscriptionError) -> Problem {
     match error {
         SubscriptionError::Store(error) => error.into(),
         SubscriptionError::Broker(error) => {
-            tracing::warn!(%error, "the broker could not be told of a webhook");
+            tracing::warn!(%error, "the broker could not be told of a webhook; a request is answered with 503");
             jobs::broker_away("the message broker is not available; try again")
         }
     }

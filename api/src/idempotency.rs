@@ -127,7 +127,7 @@ pub async fn once(
         with_key(&store, name, fingerprint, work).await
     }));
     done.await.unwrap_or_else(|error| {
-        tracing::error!(%error, "a request with an idempotency key ended in a panic");
+        tracing::error!(%error, "a request with an Idempotency-Key ended in a panic; it is answered with 500");
         Err(Problem::new(
             Code::Internal,
             "something failed on our side; the log says what",
@@ -163,7 +163,7 @@ async fn with_key(
         Err(problem) => {
             // Without this the key stays locked for a minute, and is then free again.
             if let Err(error) = idempotency::abandon(store, name).await {
-                tracing::warn!(%error, "an idempotency key could not be given back");
+                tracing::warn!(%error, "an Idempotency-Key could not be given back; it counts as used until its time is over");
             }
             Err(problem)
         }
@@ -177,7 +177,7 @@ async fn keep(store: &Store, name: RequestKey<'_>, response: Response) -> Result
         .map_err(|_| Problem::new(Code::Internal, "the answer could not be put together"))?;
     // The work is done and will be answered so; without the row a repetition is caught by the job's identity.
     if let Err(error) = idempotency::complete(store, name, parts.status.as_u16(), &body).await {
-        tracing::warn!(%error, "the answer to a request with an idempotency key could not be kept");
+        tracing::warn!(%error, "the answer to a request with an Idempotency-Key could not be kept; the same request again is told that it is under way");
     }
     Ok(Response::from_parts(parts, body.into()))
 }

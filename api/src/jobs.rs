@@ -222,7 +222,7 @@ pub fn not_published(error: PublishError) -> Problem {
              same Idempotency-Key or queueId, and it is done once",
         ),
         PublishError::Unavailable(_) | PublishError::Refused | PublishError::Unroutable => {
-            tracing::warn!(%error, "a job could not be published");
+            tracing::warn!(%error, "a job could not be published; it is answered with 503");
             broker_away("the message broker is not available; try again")
         }
     }
@@ -236,7 +236,12 @@ pub fn not_answered(error: CallError) -> Problem {
         }
         CallError::Busy => broker_away("too many requests wait for an answer; try again"),
         CallError::Publish(error) => not_published(error),
-        CallError::Malformed => Problem::new(Code::Internal, "the worker's answer can't be read"),
+        CallError::Malformed => {
+            tracing::error!(
+                "a worker's answer can't be read; see whether all processes run releases that go together"
+            );
+            Problem::new(Code::Internal, "the worker's answer can't be read")
+        }
     }
 }
 
@@ -263,7 +268,7 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable(_) => {
-                tracing::warn!(%error, "the database is away");
+                tracing::warn!(%error, "the database is away; a request is answered with 503");
                 Self::new(
                     Code::DatabaseUnavailable,
                     "the database is not available; try again",
@@ -271,7 +276,7 @@ impl From<StoreError> for Problem {
                 .retry_after(RETRY_AFTER)
             }
             other => {
-                tracing::error!(error = %other, "the database refused what the API asked of it");
+                tracing::error!(error = %other, "the database refused what the API asked of it; a request is answered with 500");
                 Self::new(Code::Internal, "something failed on our side; the log says what")
             }
         }

@@ -1,6 +1,7 @@
 //! Every request is counted, timed and logged: by route and status, without its query string or body.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -9,12 +10,14 @@ use axum::http::Method;
 use axum::response::Response;
 use pin_project_lite::pin_project;
 use shared::clock::Clock;
-use shared::metrics::labels::{self, Route, StatusClass};
+use shared::metrics::labels::{self, ProblemCode, Route, StatusClass};
 use shared::metrics::list;
 use shared::telemetry::{SpanKind, Traced, Tracer};
 use shared::trace::{self, TRACEPARENT, TraceContext};
 use tokio::time::Instant;
 use tower::{Layer, Service};
+
+use crate::problem::{Code, Problem};
 
 /// Adds [`Observe`] to routes. A service of its own, not a function as middleware: that would box every request.
 #[derive(Clone, Debug)]
@@ -24,8 +27,11 @@ pub struct ObserveLayer {
 }
 
 impl ObserveLayer {
-    /// Times by this clock, and tells spans to this tracer.
+    /// Times by this clock, and tells spans to this tracer. There is a counter of problems for each code from here on.
     pub fn new(clock: Clock, tracer: Tracer) -> Self {
+        for code in Code::ALL {
+            list::HTTP_PROBLEMS.of(ProblemCode(code.as_str())).increment(0);
+        }
         Self { clock, tracer }
     }
 }
@@ -104,6 +110,11 @@ where
         let context = this.traced.context();
         let response = ready!(trace::within(context, || this.inner.poll(cx)))?;
         let status = response.status();
+        if let Some(problem) = response.extensions().get::<Arc<Problem>>() {
+            list::HTTP_PROBLEMS
+                .of(ProblemCode(problem.code().as_str()))
+                .increment(1);
+        }
         let route = this.route.as_ref().map_or("unmatched", MatchedPath::as_str);
         let took = this.clock.now() - *this.started;
         trace::within(context, || note(this.method, route, status.as_u16(), took));

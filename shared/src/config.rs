@@ -31,6 +31,11 @@ pub const DATABASE_POOL_DEFAULT: usize = 8;
 /// Largest `DATABASE_POOL`.
 pub const DATABASE_POOL_MAX: usize = 1_000;
 
+/// Default of `SURVEY_SECONDS`.
+pub const SURVEY_DEFAULT: Duration = Duration::from_secs(10);
+/// Smallest and largest `SURVEY_SECONDS`.
+pub const SURVEY_BOUNDS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+
 /// Largest `START_AHEAD_DAYS`: ten years.
 pub const START_AHEAD_DAYS_MAX: u64 = 3_650;
 
@@ -47,6 +52,8 @@ pub struct Common {
     pub metrics_addr: Option<SocketAddr>,
     /// `METRICS_TOKEN`: what `/metrics` is opened with; nothing when absent.
     pub metrics_token: Option<Secret>,
+    /// `SURVEY_SECONDS`: from one look over the whole deployment to the next.
+    pub survey: Duration,
     /// `LOG`: a tracing filter, `info` by default.
     pub log: String,
     /// `LOG_FORMAT`: how a line looks.
@@ -83,6 +90,7 @@ impl Common {
             amqp: Amqp::read(env),
             metrics_addr: env.optional("METRICS_ADDR"),
             metrics_token: read_metrics_token(env),
+            survey: read_survey(env),
             log: env.or("LOG", "info".to_owned()),
             log_format: env.or("LOG_FORMAT", LogFormat::Auto),
             tracing: Tracing::read(env),
@@ -100,6 +108,16 @@ fn read_metrics_token(env: &mut Env) -> Option<Secret> {
         env.problem("METRICS_TOKEN", problem);
     }
     Some(token)
+}
+
+fn read_survey(env: &mut Env) -> Duration {
+    let every = read_seconds(env, "SURVEY_SECONDS", SURVEY_DEFAULT);
+    let (least, most) = SURVEY_BOUNDS;
+    if every < least || every > most {
+        let problem = format!("must be {} to {} seconds", least.as_secs(), most.as_secs());
+        env.problem("SURVEY_SECONDS", problem);
+    }
+    every.clamp(least, most)
 }
 
 impl Database {

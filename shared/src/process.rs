@@ -94,6 +94,7 @@ impl Process {
             broker: broker.clone(),
             clock,
             shards: common.amqp.shard_ids().collect(),
+            every: common.survey,
             once: metrics.once(),
         };
         life.spawn(surveyor.run(randomness.clone(), life.soft().clone()));

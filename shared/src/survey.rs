@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::broker::{Broker, QueueName};
 use crate::clock::Clock;
+use crate::config::SURVEY_BOUNDS;
 use crate::id::ShardId;
 use crate::metrics::labels::{AnyReason, ConnectionUse, DeadLetterQueue, Shard};
 use crate::metrics::{Look, Once, list};
@@ -25,6 +26,8 @@ pub(crate) struct Surveyor {
     pub(crate) clock: Clock,
     /// All shards of the deployment.
     pub(crate) shards: Vec<ShardId>,
+    /// From one look to the next, where a look does not take long.
+    pub(crate) every: Duration,
     /// Where it is shown.
     pub(crate) once: Once,
 }
@@ -33,16 +36,17 @@ impl Surveyor {
     /// Looks until stopped, then gives the turn to another process.
     pub(crate) async fn run(self, randomness: Randomness, stop: CancellationToken) {
         let name = format!("{:016x}", randomness.fork().random::<u64>());
+        let turn = self.every * TURN;
         while !stop.is_cancelled() {
             let started = self.clock.now();
-            match survey::take_turn(&self.store, &name, TURN).await {
+            match survey::take_turn(&self.store, &name, turn).await {
                 Ok(true) => self.once.show(self.look().await),
                 Ok(false) | Err(_) => self.once.clear(),
             }
-            let pause = ((self.clock.now() - started) * SHARE).clamp(EVERY, EVERY_MAX);
-            if pause > EVERY {
+            let pause = ((self.clock.now() - started) * SHARE).clamp(self.every, EVERY_MAX);
+            if pause > self.every {
                 // The turn must not end before the next look. If the database is away, it does.
-                let _ = survey::take_turn(&self.store, &name, pause + TURN).await;
+                let _ = survey::take_turn(&self.store, &name, pause + turn).await;
             }
             tokio::select! {
                 () = stop.cancelled() => {}
@@ -59,7 +63,7 @@ impl Surveyor {
         if let Err(error) = self.look_at_database(&mut look).await {
             // That it is away, others say already.
             if !matches!(error, StoreError::Unavailable(_)) {
-                tracing::error!(%error, "what waits in the database can't be counted");
+                tracing::error!(%error, "what waits in the database can't be counted; metrics of the deployment are missing");
             }
         }
         self.look_at_broker(&mut look).await;
@@ -131,14 +135,12 @@ pub(crate) async fn watch_database(store: Store, stop: CancellationToken) {
     }
 }
 
-/// From one look to the next.
-const EVERY: Duration = Duration::from_secs(10);
-/// The same where a look takes long.
-const EVERY_MAX: Duration = Duration::from_secs(300);
+/// From one look to the next, where a look takes long.
+const EVERY_MAX: Duration = SURVEY_BOUNDS.1;
 /// A look may take this part of the time.
 const SHARE: u32 = 20;
-/// How long a turn lasts that is not prolonged.
-const TURN: Duration = Duration::from_secs(30);
+/// So many looks long a turn lasts that is not prolonged.
+const TURN: u32 = 3;
 /// How often the database is asked for a sign of life.
 const PING_EVERY: Duration = Duration::from_secs(5);
 /// How long it may take to give one.

@@ -37,10 +37,14 @@ impl Stage {
     async fn set() -> Result<Self> {
         let (broker, amqp_url) = Line::to(&service_url("AMQP_URL")).await?;
         let (database, database_url) = Line::to(&service_url("DATABASE_URL")).await?;
-        // An endpoint that is dead is soon given up, and not left alone for long: else nothing is given up meanwhile.
+        // An endpoint that is dead is soon given up, and not left alone between tries: else nothing is given up meanwhile.
+        // The deployment is looked over each second, so that what only that tells is told at once, and the turn of a process
+        // that was killed soon ends.
         let settings = [
             ("WEBHOOK_RETRY_SCHEDULE", "0.1"),
-            ("WEBHOOK_CIRCUIT_SECONDS", "1"),
+            ("WEBHOOK_CIRCUIT_SECONDS", "0"),
+            ("SURVEY_SECONDS", "1"),
+            ("WHATSAPP_VERSION_RETRY_SECONDS", "2"),
         ];
         let cluster = Cluster::start_over_with(&amqp_url, &database_url, &settings).await?;
         let prometheus = Prometheus::start(Rules::Short).await?;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use reqwest::StatusCode;
 use serde_json::json;
 use tests::cluster::Cluster;
 use tests::dashboards;
@@ -70,7 +71,16 @@ async fn do_a_little(cluster: &Cluster) -> Result<()> {
             .iter()
             .any(|one| one.json()["event"] == "send.message:COMPLETED"))
     };
-    eventually(PATIENCE, "the broadcast is told", all).await
+    eventually(PATIENCE, "the broadcast is told", all).await?;
+    // What is refused: by the API, and by the session, which is asked of a call that does not ring.
+    let (status, _) = cluster.operator.get("/v1/sessions/nobody").await?;
+    ensure!(status == StatusCode::NOT_FOUND, "{status}");
+    let (status, answer) = cluster
+        .operator
+        .post("/v1/sessions/panels/calls/NONE/reject", json!({}))
+        .await?;
+    ensure!(status == StatusCode::NOT_FOUND, "{status}: {answer}");
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -106,6 +116,13 @@ async fn what_happened_is_seen(prometheus: &Prometheus) -> Result<()> {
         ("sum(fanfare_messages_sent_total)", 5.0),
         ("sum(fanfare_messages_failed_total{status=\"404\"})", 1.0),
         ("sum(fanfare_messages_received_total)", 1.0),
+        (
+            "sum(fanfare_http_problems_total{code=\"session_not_found\"})",
+            1.0,
+        ),
+        ("sum(fanfare_http_problems_total{code=\"call_not_found\"})", 1.0),
+        ("sum(fanfare_jobs_failed_total{code=\"unknown_call\"})", 1.0),
+        ("sum(fanfare_calls_total{outcome=\"answered\"})", 1.0),
         ("sum(fanfare_sessions{state=\"open\"})", 1.0),
         ("sum(up{job=~\"fanfare-.+\"})", 3.0),
     ] {

@@ -60,13 +60,13 @@ impl Scheduler {
         loop {
             let fired = self.fire_due().await;
             if let Err(error) = &fired {
-                tracing::warn!(%error, "schedules can't be read");
+                tracing::warn!(%error, "schedules can't be read; trying again");
             }
             looks = looks.wrapping_add(1);
             if looks.is_multiple_of(LOOKS_PER_SWEEP)
                 && let Err(error) = schedules::forget(&self.store, self.clock.wall()).await
             {
-                tracing::warn!(%error, "old schedules can't be forgotten");
+                tracing::warn!(%error, "old schedules can't be forgotten; trying again");
             }
             let pause = match fired {
                 Ok(1..) => Duration::ZERO,
@@ -104,7 +104,7 @@ impl Scheduler {
             let job = Job::Send(Box::new(due.job.send.clone()));
             let message = Outgoing::job(self.broker.topology(), &due.token, &id, &job);
             if let Err(error) = self.publisher.publish(message).await {
-                tracing::warn!(%error, schedule.id = %due.id, "a schedule can't be fired yet");
+                tracing::warn!(%error, schedule.id = %due.id, "a schedule can't be fired yet; trying again");
                 list::SCHEDULES_PUT_OFF.increment();
                 schedules::give_back(&self.store, due).await?;
                 return Ok(false);

@@ -118,6 +118,6 @@ impl Piecewise {
 }
 
 fn broken(why: &dyn std::fmt::Display) -> io::Error {
-    tracing::warn!(error = %why, "a download breaks off");
+    tracing::warn!(error = %why, "a download broke off; its reader got a part of it");
     io::Error::other(why.to_string())
 }

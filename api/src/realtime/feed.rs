@@ -60,7 +60,7 @@ impl Reader<'_> {
     async fn run(mut self) {
         loop {
             if let Err(error) = self.read().await {
-                tracing::warn!(%error, "the events for socket.io can't be read");
+                tracing::warn!(%error, "the events for socket.io can't be read; trying again");
             }
             self.watching.shut();
             tokio::time::sleep(RETRY_PAUSE).await;

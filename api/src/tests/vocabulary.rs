@@ -11,6 +11,7 @@ use shared::store::recipients::RecipientState;
 use shared::store::sessions::SessionState;
 
 use crate::openapi;
+use crate::problem::Code;
 
 const PAGE: &str = include_str!("../../../docs/VOCABULARY.md");
 
@@ -100,4 +101,9 @@ fn problems_have_their_codes_and_statuses() {
     }
     assert!(all.len() > 30, "{all:?}");
     assert_eq!(table("| code | status | over AMQP"), all);
+    assert_eq!(
+        words(Code::ALL.map(Code::as_str)),
+        all,
+        "all are counted from the start"
+    );
 }

@@ -95,7 +95,7 @@ impl Export {
         };
         let rows = recipients::page(&self.app.store, self.queue, self.only, after, PIECE).await;
         let rows = rows.map_err(|error| {
-            tracing::warn!(%error, "an export broke off");
+            tracing::warn!(%error, "an export broke off; its reader got a part of it");
             std::io::Error::other("the database is not available")
         })?;
         let mut writer = writer();

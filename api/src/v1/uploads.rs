@@ -71,7 +71,7 @@ pub async fn create(
     // A task of its own: when its client leaves, what has come of the file is removed.
     let taken = app.tasks.spawn(taken(Arc::clone(&app), request)).await;
     let taken = taken.unwrap_or_else(|error| {
-        tracing::error!(%error, "an upload failed");
+        tracing::error!(%error, "an upload ended in a panic; it is answered with 500");
         Err(Problem::new(
             Code::Internal,
             "something failed on our side; the log says what",
@@ -164,7 +164,10 @@ fn not_taken(error: UploadError) -> Problem {
         UploadError::Late => Problem::new(Code::BodyTimeout, words),
         UploadError::BrokeOff(_) => Problem::new(Code::MalformedBody, words),
         UploadError::Files(_) => {
-            tracing::warn!(error = words, "a file was not stored");
+            tracing::warn!(
+                error = words,
+                "a file was not stored; its sender is told to try again"
+            );
             Problem::new(
                 Code::NoMediaStore,
                 "the store of files is not available; try again",

@@ -150,7 +150,7 @@ impl Supervisor {
                     self.hold(connection).await;
                 }
                 Err(error) => {
-                    tracing::warn!(broker.link = self.link.as_str(), error = %error, "can't connect to the broker");
+                    tracing::warn!(broker.link = self.link.as_str(), error = %error, "can't connect to the broker; trying again");
                     self.state.send_replace(State::Down(error));
                 }
             }
@@ -203,7 +203,7 @@ impl Supervisor {
                     Some(lapin::Event::Error(error)) => break error.to_string(),
                     Some(lapin::Event::ConnectionBlocked(reason)) => {
                         connected.set(0.0);
-                        tracing::warn!(broker.link = self.link.as_str(), reason, "the broker takes no messages");
+                        tracing::warn!(broker.link = self.link.as_str(), reason, "the broker takes no messages: it is short of memory or disk");
                     }
                     Some(lapin::Event::ConnectionUnblocked) => {
                         connected.set(1.0);
@@ -215,7 +215,11 @@ impl Supervisor {
             }
         };
         connected.set(0.0);
-        tracing::warn!(broker.link = self.link.as_str(), error = why, "lost the broker");
+        tracing::warn!(
+            broker.link = self.link.as_str(),
+            error = why,
+            "lost the broker; connecting again"
+        );
         self.state
             .send_replace(State::Down(BrokerError::Unavailable(why)));
     }

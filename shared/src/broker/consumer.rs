@@ -174,7 +174,7 @@ impl Consumer {
             Ok(subscription) => self.subscription = Some(subscription),
             Err(_) if self.connection.is_closed() => return None,
             Err(error) => {
-                tracing::warn!(broker.queue = self.queue, error = %error, "can't subscribe");
+                tracing::warn!(broker.queue = self.queue, error = %error, "can't subscribe; trying again");
                 tokio::time::sleep(RETRY_PAUSE).await;
             }
         }

@@ -19,6 +19,8 @@ use super::publisher::{Outgoing, Publisher};
 use super::topology::Topology;
 use crate::id::{JobId, Token};
 use crate::job::{Answer, Job};
+use crate::metrics::labels::CallEnd;
+use crate::metrics::list;
 use crate::trace;
 
 /// Most calls of one process that wait for their answers.
@@ -93,7 +95,22 @@ impl Rpc {
 
     /// Sends a job to a session's worker, as a part of the trace that is current, and waits for its answer. The job
     /// expires with the call, unless it was taken up by then.
+    ///
+    /// # Errors
+    /// [`CallError`]; the job may be done nevertheless, unless it was not published.
     pub async fn call(
+        &self,
+        token: &Token,
+        id: &JobId,
+        job: &Job,
+        timeout: Duration,
+    ) -> Result<Answer, CallError> {
+        let answer = self.ask(token, id, job, timeout).await;
+        list::CALLS.of(came_to(&answer)).increment(1);
+        answer
+    }
+
+    async fn ask(
         &self,
         token: &Token,
         id: &JobId,
@@ -136,6 +153,16 @@ impl Rpc {
     }
 }
 
+fn came_to(answer: &Result<Answer, CallError>) -> CallEnd {
+    match answer {
+        Ok(_) => CallEnd::Answered,
+        Err(CallError::Timeout) => CallEnd::TimedOut,
+        Err(CallError::Busy) => CallEnd::Busy,
+        Err(CallError::Publish(_)) => CallEnd::Unpublished,
+        Err(CallError::Malformed) => CallEnd::Unreadable,
+    }
+}
+
 struct Forget<'a> {
     waiting: &'a Mutex<Waiting>,
     call: &'a str,
@@ -163,7 +190,9 @@ impl Listener {
         loop {
             match self.listen().await {
                 Err(_) if self.connection.is_closed() => return,
-                Err(error) => tracing::warn!(error = %error, "lost the answer queue"),
+                Err(error) => {
+                    tracing::warn!(error = %error, "lost the answer queue; what waits for an answer times out, and the queue is made anew")
+                }
                 Ok(()) => {}
             }
             self.name.send_replace(None);
@@ -229,5 +258,36 @@ impl Publisher {
             ..Outgoing::default()
         };
         self.publish(message).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::*;
+    use crate::job::IsExistsJob;
+    use crate::recipient::Number;
+    use crate::testing::TestBroker;
+
+    #[tokio::test]
+    async fn calls_beyond_the_limit_are_refused_and_counted() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let _counted = metrics::set_default_local_recorder(&recorder);
+        let test = TestBroker::new(1).await;
+        let rpc = test.broker().rpc();
+        let open = (0..WAITING_MAX).map(|call| (format!("call {call}"), oneshot::channel().0));
+        locked(&rpc.waiting).extend(open);
+        let (token, id) = (Token::new("shop").unwrap(), JobId::new("one").unwrap());
+        let job = Job::IsExists(IsExistsJob {
+            number: Number::new("15550000001").unwrap(),
+        });
+        let refused = rpc.call(&token, &id, &job, Duration::from_secs(5)).await;
+        assert_eq!(refused, Err(CallError::Busy));
+        let told = recorder.handle().render();
+        assert!(
+            told.contains("fanfare_calls_total{outcome=\"busy\"} 1\n"),
+            "{told}"
+        );
     }
 }

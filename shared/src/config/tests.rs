@@ -14,6 +14,7 @@ fn all_mistakes_are_told_at_once() {
         ("SHARDS", "0"),
         ("METRICS_ADDR", "nowhere"),
         ("METRICS_TOKEN", "short"),
+        ("SURVEY_SECONDS", "0.5"),
         ("MIN", "5"),
         ("MAX", "1"),
     ]);
@@ -25,6 +26,7 @@ fn all_mistakes_are_told_at_once() {
         "SHARDS",
         "METRICS_ADDR",
         "METRICS_TOKEN",
+        "SURVEY_SECONDS",
         "MIN",
         "DATABASE_URL",
         "AMQP_URL",

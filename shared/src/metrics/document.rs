@@ -121,8 +121,8 @@ what to do about each.
 This page is made from `shared/src/metrics/list.rs` (`UPDATE_DOCS=1 cargo test -p shared metrics`).
 
 * **Shown by** says which process has a metric. What *one process, of all* shows is of the deployment as a whole: it is
-  looked for every ten seconds by one process, whichever came first, and by another when that one is gone. No other process
-  shows it then, so take `max` over all: `max by (deployment) (fanfare_outbox_events)`.
+  looked for every `SURVEY_SECONDS` by one process, whichever came first, and by another when that one is gone. No other
+  process shows it then, so take `max` over all: `max by (deployment) (fanfare_outbox_events)`.
 * A counter with a closed set of labels is there from the start, with 0.
 * The number of series does not depend on the number of sessions, numbers or messages. Who it was is in the logs.
 * Names stay. A metric that changes its meaning gets another name, and CHANGELOG.md says so.

@@ -9,7 +9,7 @@ use metrics::SharedString;
 use super::label::{Label, Values};
 use crate::event::RestrictionKind;
 use crate::id::ShardId;
-use crate::job::JobKind;
+use crate::job::{FailureCode, JobKind};
 use crate::named::named;
 use crate::waiting::Reason;
 
@@ -40,6 +40,7 @@ macro_rules! closed {
 
 closed! {
     JobKind as "kind",
+    FailureCode as "code",
     RestrictionKind as "kind",
     Reason as "reason",
     Link as "link",
@@ -48,13 +49,17 @@ closed! {
     Standing as "reason",
     JobOutcome as "outcome",
     Published as "outcome",
+    JobLoss as "outcome",
+    CallEnd as "outcome",
     FailureStatus as "status",
     PutBack as "reason",
+    FileDelay as "reason",
     Closing as "reason",
     Answered as "outcome",
     DeviceRefusal as "reason",
     Misbehaviour as "reason",
     Collection as "collection",
+    Dropped as "what",
     PageReading as "outcome",
     Method as "method",
     StatusClass as "status",
@@ -65,6 +70,7 @@ closed! {
     RelayFailure as "reason",
     CommitFailure as "reason",
     TransactionEnd as "outcome",
+    SpanDrop as "reason",
     LeaseEnd as "reason",
     StartedAgain as "reason",
     DeadLetterQueue as "queue",
@@ -160,6 +166,32 @@ named! {
 }
 
 named! {
+    /// What follows when a session ends with a job in its hands.
+    JobLoss {
+        /// It waits at its place, and is handed to the session again.
+        Again = "again",
+        /// That happened too often: it goes back to the broker, whose limit of deliveries makes it a dead letter.
+        Returned = "returned",
+    }
+}
+
+named! {
+    /// What became of a job that the API wants an answer to.
+    CallEnd {
+        /// A worker answered, if only that it was not done.
+        Answered = "answered",
+        /// Nobody answered in time.
+        TimedOut = "timed_out",
+        /// The process waits for as many answers as it may.
+        Busy = "busy",
+        /// The broker did not take the job.
+        Unpublished = "unpublished",
+        /// The answer can't be read.
+        Unreadable = "unreadable",
+    }
+}
+
+named! {
     /// What became of a job that the API published.
     Published {
         /// The broker has it.
@@ -218,6 +250,18 @@ named! {
         RateLimit = "rate-limit",
         /// WhatsApp could not handle it just now.
         Trouble = "trouble",
+    }
+}
+
+named! {
+    /// Why a message's file is not uploaded yet, and tried again.
+    FileDelay {
+        /// Its URL did not give it.
+        Fetch = "fetch",
+        /// WhatsApp named no media host.
+        Hosts = "hosts",
+        /// The media host did not take it.
+        Upload = "upload",
     }
 }
 
@@ -328,6 +372,24 @@ named! {
         RegularHigh = "regular_high",
         /// Settings.
         Regular = "regular",
+        /// None of these.
+        Other = "other",
+    }
+}
+
+named! {
+    /// What a session gave up, or left to the next login, since it had no room for it or could not read it.
+    Dropped {
+        /// A piece of the past that could not be fetched in all its tries, or that too many others came after.
+        HistoryPiece = "history_piece",
+        /// A deletion in a group that waited to be judged with too many others.
+        GroupDeletion = "group_deletion",
+        /// A device's request for a message it can't read; WhatsApp tells it again at the next login.
+        RetryRequest = "retry_request",
+        /// A message that our phone was to be asked for; WhatsApp brings it again at the next login.
+        UnreadMessage = "unread_message",
+        /// A record of our own that can't be read.
+        Record = "record",
         /// None of these.
         Other = "other",
     }
@@ -478,6 +540,18 @@ named! {
 }
 
 named! {
+    /// Why spans did not come to their receiver.
+    SpanDrop {
+        /// Too many waited.
+        Full = "full",
+        /// The receiver can't be reached.
+        Away = "away",
+        /// It refused them.
+        Refused = "refused",
+    }
+}
+
+named! {
     /// How a lease was lost.
     LeaseEnd {
         /// It was not renewed in time.
@@ -596,6 +670,8 @@ bounded! {
     Transaction(&'static str) as "name", "the transactions of the code", |name| SharedString::const_str(name);
     /// A route of the API.
     Route(String) as "route", "the routes of the API, and `unmatched`", |route| SharedString::from_owned(route.clone());
+    /// The code of a problem that the API answers with.
+    ProblemCode(&'static str) as "code", "the codes of [VOCABULARY.md](VOCABULARY.md#codes-of-what-is-refused), all of them", |code| SharedString::const_str(code);
     /// A version of Fanfare.
     Version(&'static str) as "version", "the version of the build", |version| SharedString::const_str(version);
 }

@@ -3,14 +3,16 @@
 //! The words of a metric are its doc comment: they stand here, in `docs/METRICS.md` and in what a process shows.
 
 use super::labels::{
-    Answered, AnyJob, AnyReason, AttemptNumber, AttemptOutcome, Closing, Collection, CommitFailure,
-    ConnectionUse, DeadLetterQueue, DeviceRefusal, DisabledFor, FailureStatus, JobOutcome, LeaseEnd, Link,
-    Method, Misbehaviour, PageReading, Published, PutBack, RelayFailure, Role, Route, SessionState, Shard,
-    SocketDrop, Standing, StartedAgain, StatusClass, Transaction, TransactionEnd, Version,
+    Answered, AnyJob, AnyReason, AttemptNumber, AttemptOutcome, CallEnd, Closing, Collection, CommitFailure,
+    ConnectionUse, DeadLetterQueue, DeviceRefusal, DisabledFor, Dropped, FailureStatus, FileDelay, JobLoss,
+    JobOutcome, LeaseEnd, Link, Method, Misbehaviour, PageReading, ProblemCode, Published, PutBack,
+    RelayFailure, Role, Route, SessionState, Shard, SocketDrop, SpanDrop, Standing, StartedAgain,
+    StatusClass, Transaction, TransactionEnd, Version,
 };
 use super::metric::Shown::{By, Once};
 use super::metric::{Buckets, Counter, Declared, Declares, Gauge, Histogram, Kind, Shown};
 use crate::event::RestrictionKind;
+use crate::job::FailureCode;
 use crate::waiting::Reason;
 
 /// Metrics that belong together.
@@ -64,6 +66,12 @@ families! {
         JOBS_PUBLISHED: Counter<Published> = "fanfare_jobs_published_total", "jobs", API;
         /// Jobs taken from the broker, by kind and by what became of them; `none` is what is no job
         JOBS: Counter<(AnyJob, JobOutcome)> = "fanfare_jobs_total", "jobs", SESSION;
+        /// Jobs that were answered with a failure, by its code: those that were refused, and questions that came to nothing
+        JOBS_FAILED: Counter<FailureCode> = "fanfare_jobs_failed_total", "jobs", SESSION;
+        /// Jobs whose session ended with them in its hands, by what follows; `returned` is one that a session may die of
+        JOBS_LOST: Counter<JobLoss> = "fanfare_jobs_lost_total", "jobs", SESSION;
+        /// Jobs that the API wanted an answer to, by what became of that
+        CALLS: Counter<CallEnd> = "fanfare_calls_total", "jobs", API;
         /// How long a job waited from its publishing until a worker stored it, or carried it out
         JOB_WAIT: Histogram<AnyJob> = "fanfare_job_wait_seconds", "seconds", SESSION, Waited;
         /// Messages in the queue of a shard: jobs that no worker has stored yet
@@ -87,6 +95,8 @@ families! {
         MESSAGES_REPEATED: Counter = "fanfare_messages_repeated_total", "messages", SESSION;
         /// Sends that were begun and went back to their queue, by why
         SENDS_PUT_BACK: Counter<PutBack> = "fanfare_sends_put_back_total", "sends", SESSION;
+        /// Files of messages that were not brought or not uploaded and are tried again, by why
+        FILES_DELAYED: Counter<FileDelay> = "fanfare_files_delayed_total", "tries", SESSION;
         /// How long a session waited before it sent on, by why; counted when the reason ends
         PACER_WAIT: Histogram<Standing> = "fanfare_pacer_wait_seconds", "seconds", SESSION, Waited;
         /// How long WhatsApp took to say whether numbers are on WhatsApp
@@ -112,6 +122,10 @@ families! {
         HISTORY_MESSAGES: Counter = "fanfare_history_messages_total", "messages", SESSION;
         /// Pieces of the past that can't be read
         HISTORY_REFUSED: Counter = "fanfare_history_refused_total", "pieces", SESSION;
+        /// Messages that came in and could not be decrypted, whatever was tried; their senders show them as sent
+        MESSAGES_UNREADABLE: Counter = "fanfare_messages_unreadable_total", "messages", SESSION;
+        /// What a session gave up or left to the next login, by what it was
+        DROPPED: Counter<Dropped> = "fanfare_dropped_total", "times", SESSION;
         /// What a peer did that no app does, by what; it harms its own message alone
         PEERS_MISBEHAVED: Counter<Misbehaviour> = "fanfare_peers_misbehaved_total", "stanzas", SESSION;
         /// Devices that were left out because they did not prove who they are, by reason
@@ -187,7 +201,7 @@ families! {
         WEBHOOK_DIED: Counter = "fanfare_webhook_dead_total", "deliveries", WEBHOOK;
         /// Webhooks that were disabled by themselves, by why
         WEBHOOKS_DISABLED: Counter<DisabledFor> = "fanfare_webhooks_disabled_total", "webhooks", WEBHOOK;
-        /// Deliveries that were taken at once and are not listed, since there were too many
+        /// Deliveries that were taken at once and are not listed, since there were too many or the database did not take them
         WEBHOOK_UNLISTED: Counter = "fanfare_webhook_unlisted_total", "deliveries", WEBHOOK;
         /// Webhooks that get nothing because their row can't be used, or is beyond the limit
         WEBHOOKS_UNUSABLE: Gauge = "fanfare_webhooks_unusable", "webhooks", WEBHOOK;
@@ -202,6 +216,8 @@ families! {
     "HTTP and sockets" {
         /// HTTP requests, by route, method and class of status
         HTTP_REQUEST: Histogram<(Method, Route, StatusClass)> = "fanfare_http_request_seconds", "seconds", API, Took;
+        /// Requests that were answered with a problem, by its code
+        HTTP_PROBLEMS: Counter<ProblemCode> = "fanfare_http_problems_total", "requests", API;
         /// Clients of socket.io that are connected
         SOCKET_CLIENTS: Gauge = "fanfare_socket_clients", "clients", API;
         /// Clients of socket.io that were let go, by why
@@ -232,5 +248,9 @@ families! {
     "Process" {
         /// 1, with what runs
         BUILD_INFO: Gauge<(Role, Version)> = "fanfare_build_info", "1", ALL;
+        /// Lines of the log that were left out, since the same place had written too many
+        LOG_LINES_LEFT_OUT: Counter = "fanfare_log_lines_left_out_total", "lines", ALL;
+        /// Spans of traces that did not come to their receiver, by why
+        SPANS_DROPPED: Counter<SpanDrop> = "fanfare_spans_dropped_total", "spans", ALL;
     }
 }

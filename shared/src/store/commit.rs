@@ -145,11 +145,11 @@ impl GroupCommit {
                     Ok(true) => return,
                     Ok(false) => {}
                     Err(error) => {
-                        tracing::warn!(%error, "can't tell yet what became of a commit");
+                        tracing::warn!(%error, "can't tell yet what became of a commit; asking again");
                         self.connection = None;
                     }
                 },
-                Err(error) => tracing::warn!(%error, "can't tell yet what became of a commit"),
+                Err(error) => tracing::warn!(%error, "can't tell yet what became of a commit; asking again"),
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(RECONNECT.1);

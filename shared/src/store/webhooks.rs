@@ -184,7 +184,7 @@ pub async fn enabled(store: &Store) -> Result<Enabled, StoreError> {
     if beyond > 0 {
         tracing::error!(
             webhooks = beyond,
-            "webhooks get nothing: there are more than {ENABLED_MAX}"
+            "webhooks get nothing: there are more than {ENABLED_MAX}; disable or delete some"
         );
     }
     Ok(Enabled {

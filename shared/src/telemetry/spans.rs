@@ -25,6 +25,8 @@ use tokio_util::sync::CancellationToken;
 use self::export::{Exporter, attribute};
 use crate::clock::Clock;
 use crate::config::Tracing;
+use crate::metrics::labels::SpanDrop;
+use crate::metrics::list;
 use crate::random::Randomness;
 use crate::trace::{Sampling, TraceContext};
 
@@ -301,6 +303,7 @@ impl Open {
         let Self { inner, mut span } = self;
         span.end_time_unix_nano = nanos(inner.clock.wall()).max(span.start_time_unix_nano);
         if inner.spans.try_send(span).is_err() {
+            list::SPANS_DROPPED.of(SpanDrop::Full).increment(1);
             inner.left_out.fetch_add(1, Ordering::Relaxed);
         }
     }

@@ -103,7 +103,7 @@ fn database() -> [Panel; 8] {
     ]
 }
 
-fn processes() -> [Panel; 4] {
+fn processes() -> [Panel; 5] {
     [
         Panel::lines("Processor", Unit::Count("cores"))
             .ask(
@@ -132,6 +132,12 @@ fn processes() -> [Panel; 4] {
                 "{{job}} {{instance}}",
             )
             .about("A line that falls to zero is a process that began again.")
+            .alert("FanfareMetricsGone"),
+        Panel::lines("What you are not told", Unit::PerSecond("lines, spans"))
+            .wide(24)
+            .ask(rate("fanfare_log_lines_left_out_total{D}"), "lines of logs left out")
+            .ask(rate_by("reason", "fanfare_spans_dropped_total{D}", Role::Session), "spans dropped: {{reason}}")
+            .about("The same place wrote more than fifty lines in ten seconds; the next line says how many are missing. Spans: their receiver is away, refuses them, or is too slow. No work waits for either.")
             .alert("FanfareMetricsGone"),
     ]
 }

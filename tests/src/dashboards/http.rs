@@ -63,7 +63,7 @@ fn well() -> [Panel; 3] {
     ]
 }
 
-fn requests() -> [Panel; 6] {
+fn requests() -> [Panel; 8] {
     [
         Panel::areas("By status", Unit::PerSecond("requests"))
             .ask(requests_by("status", ""), "{{status}}")
@@ -92,6 +92,14 @@ fn requests() -> [Panel; 6] {
             .ask(requests_by("route", r#",status="5xx""#), "{{route}}")
             .about("The API's log has the reason of each.")
             .alert("FanfareBrokerAway"),
+        Panel::lines("Refused, by code", Unit::PerSecond("requests"))
+            .ask(rate_by("code", "fanfare_http_problems_total{D}", Role::Api), "{{code}}")
+            .about("`code` of the answer; docs/VOCABULARY.md has all. `unauthorized` in numbers: somebody tries keys. `uploads_busy`, `downloads_busy`, `media_store_full`: there is too little room.")
+            .alert("FanfareBrokerAway"),
+        Panel::lines("Jobs that wait for an answer", Unit::PerSecond("jobs"))
+            .ask(rate_by("outcome", "fanfare_calls_total{D}", Role::Api), "{{outcome}}")
+            .about("Questions and commands whose answer the caller waits for. `timed_out`: no worker, or WhatsApp, answered. `busy`: the process waits for as many as it may; start another.")
+            .alert("FanfareShardsUnowned"),
     ]
 }
 

@@ -78,7 +78,7 @@ fn well() -> [Panel; 9] {
 fn waits() -> [Panel; 6] {
     [
         Panel::areas("Recipients that wait, by reason", Unit::Count("recipients"))
-            .ask(recipients_waiting(), "{{reason}}")
+            .ask(recipients_waiting(), "{{why}}")
             .about("`their turn`: nothing holds them up but the gap between sends. Each other reason stands in docs/VOCABULARY.md, with what ends it.")
             .alert("FanfareNothingSends"),
         Panel::areas("Sessions by state", Unit::Count("sessions"))

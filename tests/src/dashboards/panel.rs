@@ -260,9 +260,13 @@ impl Panel {
     }
 
     fn series_options(&self) -> Value {
-        let placement = if self.width < WIDE { "bottom" } else { "right" };
+        // Below a narrow panel a table has room for two names.
+        let (placement, mode) = match self.width < WIDE {
+            true => ("bottom", "list"),
+            false => ("right", "table"),
+        };
         json!({
-            "legend": { "displayMode": "table", "placement": placement, "calcs": ["lastNotNull", "max"], "showLegend": true },
+            "legend": { "displayMode": mode, "placement": placement, "calcs": ["lastNotNull", "max"], "showLegend": true },
             "tooltip": { "mode": "multi", "sort": "desc" },
         })
     }

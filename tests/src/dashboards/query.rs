@@ -48,12 +48,13 @@ pub(super) fn once_by(label: &str, series: &str) -> String {
     format!("sum by ({label}) (max by (deployment, {label}) ({series}))")
 }
 
-/// Recipients by why they wait. Those whom nothing holds up (`none`) wait for their turn.
+/// Recipients by why they wait. Those whom nothing holds up but the gap between sends (`none`, `pace`) wait for their turn.
 pub(super) fn recipients_waiting() -> String {
-    let series = once_by("reason", "fanfare_recipients_waiting{D}");
+    let series = "max by (deployment, reason) (fanfare_recipients_waiting{D})";
+    let named = format!(r#"label_replace({series}, "why", "$1", "reason", "(.*)")"#);
     or_none(
-        &format!(r#"label_replace({series}, "reason", "their turn", "reason", "none")"#),
-        "reason",
+        &format!(r#"sum by (why) (label_replace({named}, "why", "their turn", "reason", "none|pace"))"#),
+        "why",
         Role::Session,
     )
 }

@@ -31,7 +31,7 @@ fn pace() -> [Panel; 6] {
             .about("A worker that ends hands its sessions to the others: their areas grow by what its own was.")
             .alert("FanfareShardsUnowned"),
         Panel::areas("Recipients that wait, by reason", Unit::Count("recipients"))
-            .ask(recipients_waiting(), "{{reason}}")
+            .ask(recipients_waiting(), "{{why}}")
             .about("Each reason stands in docs/VOCABULARY.md, with what ends it.")
             .alert("FanfareNothingSends"),
         Panel::areas("Queues that stand still, by reason", Unit::Count("queues"))
@@ -49,7 +49,7 @@ fn pace() -> [Panel; 6] {
     ]
 }
 
-fn refusals() -> [Panel; 8] {
+fn refusals() -> [Panel; 10] {
     [
         Panel::lines("Messages that failed, by status", Unit::PerSecond("messages"))
             .ask(rate_by("status", "fanfare_messages_failed_total{D}", Role::Session), "{{status}}")
@@ -65,7 +65,7 @@ fn refusals() -> [Panel; 8] {
             .alert("FanfareRestrictionsRising"),
         Panel::lines("Look-ups of numbers", Unit::PerSecond("look-ups"))
             .ask("sum by (outcome) (rate(fanfare_look_up_seconds_count{D}[$__rate_interval]))", "{{outcome}}")
-            .about("Whether a number is on WhatsApp is asked once, at a pace of its own.")
+            .about("Whether a number is on WhatsApp is asked once, at a pace of its own. `failed`: WhatsApp did not answer, or refused.")
             .alert("FanfareNothingSends"),
         Panel::lines("Messages that came back and failed again", Unit::PerSecond("messages"))
             .ask(rate("fanfare_resends_failed_total{D}"), "resends refused")
@@ -75,8 +75,16 @@ fn refusals() -> [Panel; 8] {
             .alert("FanfareRestrictionsRising"),
         Panel::lines("Sends that were begun again", Unit::PerSecond("messages"))
             .ask(rate("fanfare_messages_repeated_total{D}"), "repeated under their id")
-            .ask(rate_by("reason", "fanfare_sends_put_back_total{D}", Role::Session), "put back: {{reason}}")
-            .about("Nobody answered, the connection broke, or WhatsApp refused for now. A repeated one is shown once: its id is the same.")
+            .ask(rate_by("reason", r#"fanfare_sends_put_back_total{D,reason!="look-up"}"#, Role::Session), "put back: {{reason}}")
+            .about("Nobody answered, the connection broke, or WhatsApp refused for now. A repeated one is shown once: its id is the same. Those that only wait for their look-up are left out.")
+            .alert("FanfareNothingSends"),
+        Panel::lines("Jobs and questions that came to nothing, by code", Unit::PerSecond("jobs"))
+            .ask(rate_by("code", "fanfare_jobs_failed_total{D}", Role::Session), "{{code}}")
+            .about("`look_up_limit`: no number may be looked up just now. `busy`: a session has as many questions open as it may. The others stand in docs/VOCABULARY.md, with what to do.")
+            .alert("FanfareNothingSends"),
+        Panel::lines("Files that are tried again", Unit::PerSecond("tries"))
+            .ask(rate_by("reason", "fanfare_files_delayed_total{D}", Role::Session), "{{reason}}")
+            .about("`fetch`: the file's URL does not give it. `hosts`: WhatsApp names no media host. `upload`: a media host does not take it. Their recipients wait for `upload`.")
             .alert("FanfareNothingSends"),
         Panel::lines("Schedules", Unit::PerSecond("schedules"))
             .ask(rate("fanfare_schedules_fired_total{D}"), "fired")

@@ -112,7 +112,8 @@ fn held() -> [Panel; 6] {
             .alert("FanfareShardsUnowned"),
         Panel::lines("Sessions that failed and began again", Unit::PerSecond("sessions"))
             .ask(rate_by("reason", "fanfare_sessions_started_again_total{D}", Role::Session), "{{reason}}")
-            .about("Inside their worker, which starts them again. The log has the reason, at ERROR.")
+            .ask(rate_by("outcome", "fanfare_jobs_lost_total{D}", Role::Session), "jobs in their hands: {{outcome}}")
+            .about("Inside their worker, which starts them again and hands them their jobs again. `returned`: a job came back a hundred times, so a session may die of it; the log names it, at ERROR.")
             .alert("FanfareSessionsClosing"),
         Panel::lines("Memory of a session worker, for each session", Unit::Bytes)
             .ask(r#"process_resident_memory_bytes{D,job="fanfare-session"} / on (instance) sum by (instance) (fanfare_sessions{D})"#, "{{instance}}")
@@ -121,14 +122,22 @@ fn held() -> [Panel; 6] {
     ]
 }
 
-fn incoming() -> [Panel; 2] {
+fn incoming() -> [Panel; 3] {
     [
         Panel::lines("Messages that came in", Unit::PerSecond("messages"))
+            .wide(8)
             .ask(rate("fanfare_messages_received_total{D}"), "received")
             .ask(rate("fanfare_history_messages_total{D}"), "of the past")
             .about("The past comes once, after a phone was linked.")
             .alert("FanfareEventsLag"),
+        Panel::lines("Not read, or dropped", Unit::PerSecond("times"))
+            .wide(8)
+            .ask(rate("fanfare_messages_unreadable_total{D}"), "messages that nobody could read")
+            .ask(rate_by("what", "fanfare_dropped_total{D}", Role::Session), "dropped: {{what}}")
+            .about("A message whose sender and whose phone gave no copy that could be read is lost to us. `record`: a row of device_key can't be read, which is never right; the log says so, at ERROR.")
+            .alert("FanfareSessionsClosing"),
         Panel::lines("Refused", Unit::PerSecond("times"))
+            .wide(8)
             .ask(
                 rate_by("reason", "fanfare_peers_misbehaved_total{D}", Role::Session),
                 "peer: {{reason}}",

@@ -191,7 +191,12 @@ impl PendingJob {
                 self.refuse(FailureCode::Conflict, words);
             }
             Err(why) => {
-                tracing::error!(session.token = %self.token, error = why, "the database refused a job");
+                tracing::error!(
+                    session.token = %self.token,
+                    job.id = self.id.as_ref().map(tracing::field::display),
+                    error = why,
+                    "the database refused a job; it is refused as `internal`"
+                );
                 self.refuse(FailureCode::Internal, "the job can't be stored");
             }
         }
@@ -245,7 +250,7 @@ impl PendingJob {
         let mut traced = std::mem::take(&mut self.traced);
         traced.describe(|span| span.failed(refusal.code.as_str()));
         traced.end();
-        Reply::new(delivery.reply_address(), &self.settlement).send(failed(refusal.code, &refusal.message));
+        Reply::new(delivery.reply_address(), &self.settlement).answer(failed(refusal.code, &refusal.message));
         Some((delivery, refusal.message.clone()))
     }
 

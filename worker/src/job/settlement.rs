@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use shared::broker::{Delivery, Publisher, ReplyTo};
 use shared::job::Answer;
+use shared::metrics::list;
 use shared::telemetry::Tracer;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -99,6 +100,14 @@ impl Reply {
 
     /// Answers, if an answer was asked for. An asker that is gone is no loss.
     pub(crate) fn send(self, answer: Answer) {
+        if let Answer::Failed { code, .. } = &answer {
+            list::JOBS_FAILED.of(*code).increment(1);
+        }
+        self.answer(answer);
+    }
+
+    /// As [`Self::send`], of a job that its session counts when it tells of it.
+    pub(super) fn answer(self, answer: Answer) {
         let Some(to) = self.to else { return };
         let publisher = self.settlement.publisher.clone();
         self.settlement.spawn(async move {

@@ -76,8 +76,8 @@ async fn run(mut keeper: Keeper, mut commands: mpsc::Receiver<Command>, events: 
                 // A tick that hangs is cut when the first lease ends, so that its end is told in time.
                 match timeout_at(end, keeper.tick()).await {
                     Ok(Ok(())) => {}
-                    Ok(Err(error)) => tracing::warn!(error = %error, "can't renew the leases"),
-                    Err(_) => tracing::warn!("renewing the leases timed out"),
+                    Ok(Err(error)) => tracing::warn!(error = %error, "can't renew the leases; trying again until they end"),
+                    Err(_) => tracing::warn!("renewing the leases timed out; trying again until they end"),
                 }
             }
             () = tokio::time::sleep_until(end) => {}

@@ -84,7 +84,7 @@ impl Chats {
             }),
             Err(StoreError::Fenced) => cx.lose(&StoreError::Fenced),
             Err(error) => {
-                tracing::warn!(session.id = %cx.record.id, %error, "what is to be forgotten waits");
+                tracing::warn!(session.id = %cx.record.id, %error, "what is to be forgotten waits for the database; its job comes again");
                 // Unsettled, the job comes again.
                 self.finish(cx, link, |_, job| drop(job));
             }

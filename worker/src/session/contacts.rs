@@ -58,7 +58,7 @@ impl Contacts {
         match told {
             Ok(told) => tell(cx, asked, &told),
             Err(error) => {
-                tracing::warn!(session.id = %cx.record.id, %error, "what is known of people is not read");
+                tracing::warn!(session.id = %cx.record.id, %error, "what is known of people is not read; it is when they write again");
                 // When they write again.
                 self.young.clear();
                 self.old.clear();

@@ -349,7 +349,7 @@ impl Context {
             reading: reading.clone(),
         };
         if accepted.raised_delay.is_some() {
-            tracing::warn!(session.id = %queue.session, queue.id = %queue.id, "a job asked for a gap below MIN_FLOOR, which is kept");
+            tracing::debug!(session.id = %queue.session, queue.id = %queue.id, "a job asked for a gap below MIN_FLOOR, which is kept");
         }
         let at = u64::try_from(unix_millis(queue.created_at)).unwrap_or_default();
         trace::within(job.trace(), || {

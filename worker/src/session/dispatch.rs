@@ -377,7 +377,7 @@ impl Parts {
             Err(CommitError::Unavailable(why)) => self.cx.end(Exit::Lost(why)),
             Err(CommitError::Refused(why)) => {
                 let session = self.cx.record.id;
-                tracing::error!(session.id = %session, error = why, "the database refused a session's write");
+                tracing::error!(session.id = %session, error = why, "the database refused a session's write; the session is started again");
                 self.cx.end(Exit::Lost(why));
             }
         }

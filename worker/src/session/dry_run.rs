@@ -32,7 +32,7 @@ pub(super) fn answer(cx: &mut Context, mut run: DryRun, job: Box<PendingJob>) {
         reply.send(match outlook {
             Ok(outlook) => Answer::DryRun(Box::new(run.answer(&outlook))),
             Err(error) => {
-                tracing::warn!(session.id = %session.id, %error, "a dry run is not answered");
+                tracing::warn!(session.id = %session.id, %error, "a dry run is not made; who asks for it is told to try again");
                 failed(FailureCode::Internal, "the database is not available; try again")
             }
         });

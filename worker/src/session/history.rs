@@ -66,7 +66,7 @@ impl Histories {
         let found = match found {
             Ok(found) => found,
             Err(error) => {
-                tracing::warn!(%error, "the oldest message of a chat is not looked up");
+                tracing::warn!(%error, "the oldest message of a chat is not looked up; who asks for more is told to try again");
                 let words = "the database is not available; try again";
                 return self.asked.answer(ticket, failed(FailureCode::Internal, words));
             }

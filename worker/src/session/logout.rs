@@ -63,7 +63,7 @@ impl Logout {
         let Some(logout) = &mut self.under_way else { return };
         logout.is_dropping = false;
         if let Err(error) = dropped {
-            tracing::warn!(session.id = %cx.record.id, error, "not all queues of a logged-out session are dropped");
+            tracing::warn!(session.id = %cx.record.id, error, "not all queues of a logged-out session are dropped; delete those that are left");
             let words = "not all queues could be dropped; delete those that are left";
             logout.failure.get_or_insert((FailureCode::Internal, words));
         }

@@ -56,7 +56,7 @@ impl MediaRetries {
         let found = match found {
             Ok(found) => found,
             Err(error) => {
-                tracing::warn!(%error, "a file that came in is not looked up");
+                tracing::warn!(%error, "a file that came in is not looked up; who asks for it is told to try again");
                 let words = "the database is not available; try again";
                 return self.asked.answer(ticket, failed(FailureCode::Internal, words));
             }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use shared::event::RestrictionKind;
 use shared::metrics::labels::{
-    Answered, Closing, Collection, DeviceRefusal, FailureStatus, Misbehaviour, PutBack,
+    Answered, Closing, Collection, DeviceRefusal, Dropped, FailureStatus, FileDelay, Misbehaviour, PutBack,
     SessionState as StateLabel, Standing as StandingLabel,
 };
 use shared::metrics::{Gauge, Labels, list};
@@ -99,6 +99,22 @@ pub(crate) fn device_refused(reason: &str) {
 pub(crate) fn misbehaved(reason: &str) {
     let reason = Misbehaviour::find(reason).unwrap_or(Misbehaviour::Other);
     list::PEERS_MISBEHAVED.of(reason).increment(1);
+}
+
+/// A message that came in is given up: nobody could read it.
+pub(crate) fn unreadable() {
+    list::MESSAGES_UNREADABLE.increment();
+}
+
+/// A session gave something up, or left it to the next login; `what` is one of a closed set.
+pub(crate) fn dropped(what: &str) {
+    let what = Dropped::find(what).unwrap_or(Dropped::Other);
+    list::DROPPED.of(what).increment(1);
+}
+
+/// A message's file is tried again later.
+pub(crate) fn file_delayed(why: FileDelay) {
+    list::FILES_DELAYED.of(why).increment(1);
 }
 
 /// A device turned out to have another identity than before.
@@ -260,7 +276,7 @@ fn closing(reason: &CloseReason) -> Closing {
 #[cfg(test)]
 mod tests {
     use metrics_exporter_prometheus::PrometheusBuilder;
-    use whatsapp::event::{DeviceRefusal as Refusal, Misbehaviour as Behaviour};
+    use whatsapp::event::{DeviceRefusal as Refusal, Dropped as Lost, Misbehaviour as Behaviour};
 
     use super::*;
 
@@ -318,6 +334,9 @@ mod tests {
     fn each_word_of_others_is_a_label() {
         for how in Behaviour::ALL {
             assert!(Misbehaviour::find(how.as_str()).is_some(), "{}", how.as_str());
+        }
+        for what in Lost::ALL {
+            assert!(Dropped::find(what.as_str()).is_some(), "{}", what.as_str());
         }
         for reason in [
             Refusal::NoProof,

@@ -70,7 +70,7 @@ impl Retries {
             }
             Retried::Refused(code, words) => cx.refuse(job, code, words),
             Retried::Later(why) => {
-                tracing::warn!(session.id = %cx.record.id, error = why, "a retry waits");
+                tracing::warn!(session.id = %cx.record.id, error = why, "a retry waits for the database; its job comes again");
                 // Unsettled, it comes again.
                 drop(job);
             }

@@ -68,7 +68,7 @@ impl Schedules {
             Ok(Some(Added::Past)) => Some((FailureCode::InvalidJob, "at must not be in the past")),
             Ok(Some(Added::NoSession)) => Some((FailureCode::UnknownSession, "no session has this token")),
             Err(error) => {
-                tracing::warn!(session.id = %cx.record.id, %error, "a schedule waits");
+                tracing::warn!(session.id = %cx.record.id, %error, "a schedule waits for the database; its job comes again");
                 // Unsettled, the job comes again.
                 drop(job);
                 return self.begin(cx);

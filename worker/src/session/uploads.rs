@@ -11,6 +11,7 @@ use rand::RngExt as _;
 use shared::clock::Clock;
 use shared::content::{Content, Media, Source};
 use shared::id::QueueId;
+use shared::metrics::labels::FileDelay;
 use shared::store::media;
 use shared::store::uploads::{self as store, Facts, Upload as Stored};
 use shared::store::{Fence, Store};
@@ -27,6 +28,7 @@ use super::ballots::Voting;
 use super::content::wish;
 use super::context::{Context, Exit, Transferred};
 use super::link::Link;
+use super::meter;
 use super::{pages, way};
 use crate::media::{FileError, Files, Prepared, Wish};
 
@@ -177,21 +179,27 @@ impl Uploads {
                 if error.is_passing() && (error.is_ours() || tries + 1 < FETCHES_MAX) =>
             {
                 tracing::debug!(session.id = %cx.record.id, queue.id = %id, %error, "a file is fetched again");
+                meter::file_delayed(FileDelay::Fetch);
                 self.again(cx.now(), id, (tries, None));
             }
             Transferred::NoFile(error) => cx
                 .queues
                 .attach(id, Attachment::Failed(Box::new(failure(&error)))),
             Transferred::NotUploaded(kept, error) => {
-                tracing::warn!(session.id = %cx.record.id, queue.id = %id, %error, "a file was not uploaded");
                 if matches!(error, UploadError::Unauthorized) {
                     self.conn = None;
                 }
                 match error.is_passing() {
-                    true => self.again(cx.now(), id, (tries, kept)),
-                    false => cx
-                        .queues
-                        .attach(id, Attachment::Failed(Box::new(not_taken(&error)))),
+                    true => {
+                        tracing::warn!(session.id = %cx.record.id, queue.id = %id, %error, "a file was not uploaded; it is tried again");
+                        meter::file_delayed(FileDelay::Upload);
+                        self.again(cx.now(), id, (tries, kept));
+                    }
+                    false => {
+                        tracing::warn!(session.id = %cx.record.id, queue.id = %id, %error, "a file can't be uploaded; its recipients fail");
+                        let failure = Box::new(not_taken(&error));
+                        cx.queues.attach(id, Attachment::Failed(failure));
+                    }
                 }
             }
         }
@@ -217,6 +225,7 @@ impl Uploads {
                 tracing::debug!(%error, "the server named no media host");
                 for work in self.work.values_mut() {
                     if let Stage::Hosts(kept) = &mut work.stage {
+                        meter::file_delayed(FileDelay::Hosts);
                         work.stage = Stage::Later(now + PAUSE, kept.take());
                     }
                 }

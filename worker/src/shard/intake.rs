@@ -17,7 +17,9 @@ use futures_util::stream::FuturesUnordered;
 use rand::rngs::StdRng;
 use shared::broker::Delivery;
 use shared::clock::Clock;
-use shared::id::{SessionId, StanzaIds, Token};
+use shared::id::{JobId, SessionId, StanzaIds, Token};
+use shared::metrics::labels::JobLoss;
+use shared::metrics::list;
 use shared::store::StoreError;
 use shared::store::queues::accepting::{self, Acceptance, Offer};
 use shared::store::sessions::{self, SessionRecord};
@@ -151,10 +153,19 @@ impl Intake {
         }
         if lost.losses >= LOSSES_MAX {
             // Perhaps it is what the session dies of: the queue's delivery limit ends this.
+            list::JOBS_LOST.of(JobLoss::Returned).increment(1);
+            tracing::error!(
+                session.token = %lost.delivery.routing_key,
+                job.id = lost.delivery.message_id.as_deref().and_then(|id| JobId::new(id).ok()).map(tracing::field::display),
+                times = LOSSES_MAX,
+                "a session ends with this job in its hands again and again; it goes back to its queue, and becomes a dead letter \
+                 if that goes on"
+            );
             self.settlement
                 .spawn(async move { drop(lost.delivery.retry().await) });
             return;
         }
+        list::JOBS_LOST.of(JobLoss::Again).increment(1);
         let Some(token) = self.queue_up(lost) else {
             return;
         };

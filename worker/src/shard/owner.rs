@@ -79,7 +79,10 @@ fn on_event(
             None => give_back(tasks, worker.leases.clone(), shard),
         },
         LeaseEvent::Lost(shard) => {
-            tracing::warn!(shard.id = shard.get(), "shard lost");
+            tracing::warn!(
+                shard.id = shard.get(),
+                "shard lost: its lease was not renewed in time, or another worker took it"
+            );
             if let Some(lost) = held.remove(&shard) {
                 lost.task.abort();
             }
@@ -108,7 +111,7 @@ fn on_ended(
             }
         }
         Err(error) if error.is_panic() => {
-            tracing::error!(%error, "a shard's task panicked");
+            tracing::error!(%error, "a shard's task panicked; its lease is given back, and a worker takes it anew");
             // Its lease would be renewed for ever, and nobody would serve it.
             let panicked: Vec<_> = held
                 .extract_if(|_, held| held.task.id() == error.id())
@@ -159,7 +162,7 @@ async fn run_shard(worker: Worker, lease: Lease, release: CancellationToken) -> 
 /// ends it too.
 fn relay_ended(shard: ShardId, ended: Result<(), JoinError>) -> Fenced {
     if let Err(error) = ended {
-        tracing::error!(shard.id = shard.get(), %error, "a shard's relay panicked");
+        tracing::error!(shard.id = shard.get(), %error, "a shard's relay panicked; the shard is given back");
     }
     Fenced
 }
@@ -275,7 +278,7 @@ async fn bind_all(broker: Broker, shard: ShardId, tokens: Vec<Token>) {
     for token in tokens {
         if let Err(error) = broker.bind_token(&token, shard).await {
             // A job that finds no binding comes back through the queue of the unroutable.
-            tracing::warn!(%error, session.token = %token, shard.id = shard.get(), "could not bind a token");
+            tracing::warn!(%error, session.token = %token, shard.id = shard.get(), "a token could not be bound; its jobs come by the queue of the unroutable, and it is bound then");
         }
     }
 }

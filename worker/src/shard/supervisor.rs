@@ -145,7 +145,9 @@ impl Supervisor {
                 list::SESSIONS_STARTED_AGAIN
                     .of(StartedAgain::Panicked)
                     .increment(1);
-                tracing::error!(%error, "a session's actor panicked");
+                let session = self.tokens.get(&error.id()).map(|(_, session)| *session);
+                let session = session.map(tracing::field::display);
+                tracing::error!(session.id = session, %error, "a session's actor panicked; the session is started again");
                 (error.id(), Exit::Lost("panic".to_owned()))
             }
         };
@@ -203,7 +205,7 @@ impl Supervisor {
         if tokio::time::timeout(HAND_OVER_MAX, all).await.is_err() {
             tracing::warn!(
                 actors = self.actors.len(),
-                "sessions that did not end in time are dropped"
+                "sessions that did not end in time are dropped; their next owner goes on from the database"
             );
         }
     }
@@ -241,7 +243,7 @@ async fn read(
             Ok(Some(record)) if record.id == session && record.shard == lease.shard() => return Ok(record),
             Ok(_) => return Err(Exit::Gone),
             Err(error) => {
-                tracing::warn!(session.id = %session, %error, "could not read a session");
+                tracing::warn!(session.id = %session, %error, "a session can't be read; trying again");
                 tokio::time::sleep(START_AGAIN).await;
             }
         }

@@ -77,7 +77,7 @@ impl Keeper {
     /// nothing to connect with anyway.
     pub(crate) async fn begin(&mut self) {
         if let Err(error) = self.follow().await {
-            tracing::warn!(%error, "the current version of WhatsApp Web could not be read");
+            tracing::warn!(%error, "the current version of WhatsApp Web could not be read; sessions begin with the one that is built in");
         }
     }
 
@@ -180,7 +180,7 @@ impl Keeper {
             }
             Err(error) => {
                 if self.failure.replace(error) != Some(error) {
-                    tracing::warn!(%error, held = %held, "the current version of WhatsApp Web could not be learnt");
+                    tracing::warn!(%error, held = %held, "the current version of WhatsApp Web could not be learnt; trying again");
                 }
                 client_version::failed(&self.store, &error.to_string()).await
             }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::Url;
-use shared::config::Env;
+use shared::config::{Env, read_seconds};
 use shared::store::client_version::Pace;
 use whatsapp::connection::ClientVersion;
 
@@ -77,9 +77,20 @@ impl Settings {
         Self {
             fixed: env.optional("WHATSAPP_VERSION"),
             fetching: read_fetching(env),
-            ..Self::default()
+            paces: read_paces(env),
         }
     }
+}
+
+fn read_paces(env: &mut Env) -> Paces {
+    let mut paces = Paces::default();
+    paces.turn.refused = read_seconds(env, "WHATSAPP_VERSION_RETRY_SECONDS", paces.turn.refused);
+    let (least, most) = RETRY;
+    if paces.turn.refused < least || paces.turn.refused > most {
+        let problem = format!("must be {} to {} seconds", least.as_secs(), most.as_secs());
+        env.problem("WHATSAPP_VERSION_RETRY_SECONDS", problem);
+    }
+    paces
 }
 
 /// A server of one's own has versions of its own: where `WHATSAPP_URL` names one, WhatsApp's page is not asked.
@@ -102,6 +113,8 @@ fn read_fetching(env: &mut Env) -> Fetching {
 
 /// Where WhatsApp Web says which version it is at (docs/PROTOCOL.md, "Version").
 const PAGE: &str = "https://web.whatsapp.com/sw.js";
+/// Smallest and largest `WHATSAPP_VERSION_RETRY_SECONDS`.
+const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3_600));
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[cfg(test)]
@@ -144,12 +157,14 @@ mod tests {
             ("WHATSAPP_VERSION", "2.3000"),
             ("WHATSAPP_VERSION_FETCH", "perhaps"),
             ("WHATSAPP_VERSION_URL", "ftp://x/sw.js"),
+            ("WHATSAPP_VERSION_RETRY_SECONDS", "0"),
         ]);
         let problems = problems.unwrap_err().0.join("\n");
         for name in [
             "WHATSAPP_VERSION:",
             "WHATSAPP_VERSION_FETCH",
             "WHATSAPP_VERSION_URL",
+            "WHATSAPP_VERSION_RETRY_SECONDS",
         ] {
             assert!(problems.contains(name), "{name} in {problems}");
         }

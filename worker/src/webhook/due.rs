@@ -54,7 +54,7 @@ pub(super) async fn run(
         if around.clock.now() >= next_count {
             next_count = around.clock.now() + COUNT_EVERY;
             if let Err(error) = review(&store, pending_max).await {
-                tracing::warn!(%error, "webhook deliveries could not be counted");
+                tracing::warn!(%error, "webhook deliveries could not be counted; trying again");
             }
         }
         if more {

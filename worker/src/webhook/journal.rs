@@ -147,7 +147,8 @@ impl Writer {
         }
         for batch in rows.chunks(BATCH) {
             if let Err(error) = at_once::note(&self.store, batch).await {
-                tracing::warn!(%error, deliveries = batch.len(), "deliveries that were taken could not be listed");
+                list::WEBHOOK_UNLISTED.add(batch.len() as u64);
+                tracing::warn!(%error, deliveries = batch.len(), "deliveries were made and are not listed");
             }
         }
         self.trim().await;

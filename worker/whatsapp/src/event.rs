@@ -5,6 +5,7 @@
 
 mod call;
 mod contact;
+mod dropped;
 mod failure;
 mod history;
 mod incoming;
@@ -17,6 +18,7 @@ use std::fmt;
 
 pub use self::call::{CallNews, CallStage};
 pub use self::contact::{ContactChange, ContactNews, IdentitySource};
+pub use self::dropped::Dropped;
 pub use self::failure::{DeviceRefusal, MediaRetryError, QueryError, SendError};
 pub use self::history::{
     HistoryChat, HistoryContact, HistoryCounts, HistoryKind, HistoryMember, HistoryNews, HistoryPiece,
@@ -175,6 +177,11 @@ pub enum Event {
     Misbehaved {
         /// What it did.
         how: Misbehaviour,
+    },
+    /// Something was given up, or left to the next login.
+    Dropped {
+        /// What it was.
+        what: Dropped,
     },
     /// The answer to [`Command::Recall`](crate::command::Command::Recall).
     Recalled {
@@ -363,6 +370,7 @@ impl fmt::Debug for Event {
             Self::Message(incoming) => incoming.fmt(f),
             Self::Undecryptable { id, attempt, .. } => one("Undecryptable", "how", &(id, attempt)),
             Self::Misbehaved { how } => one("Misbehaved", "how", how),
+            Self::Dropped { what } => one("Dropped", "what", what),
             Self::Recalled { ticket, registration } => {
                 one("Recalled", "answer", &(ticket, registration.is_some()))
             }

@@ -17,6 +17,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
 use crate::clock::Clock;
+use crate::metrics::list;
 
 /// Most lines of one place within a window.
 pub const LINES_MAX: u32 = 50;
@@ -132,6 +133,9 @@ impl<S: Subscriber> Layer<S> for LimitLayer {
         }
         let taken = self.0.take(what);
         LEFT_OUT.set(taken.unwrap_or_default());
+        if taken.is_none() {
+            list::LOG_LINES_LEFT_OUT.increment();
+        }
         taken.is_some()
     }
 }

@@ -1,6 +1,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
+use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::Value;
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::fmt::MakeWriter;
@@ -112,6 +113,8 @@ fn a_line_for_people_names_its_trace() {
 
 #[tokio::test(start_paused = true)]
 async fn a_flood_is_cut_off_and_told_of() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _counted = metrics::set_default_local_recorder(&recorder);
     let captured = Captured::default();
     let (limit, _guard) = captured.json("debug");
     let flood = |lines: u32| {
@@ -129,6 +132,8 @@ async fn a_flood_is_cut_off_and_told_of() {
         lines.iter().filter(|line| line["message"] == message).count()
     };
     assert_eq!(count("again"), LINES_MAX as usize);
+    let told = recorder.handle().render();
+    assert!(told.contains("fanfare_log_lines_left_out_total 30\n"), "{told}");
     assert_eq!(count("something else"), 1, "another place");
     assert_eq!(count("wanted"), 2 * LINES_MAX as usize);
 

@@ -16,6 +16,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Tracing;
+use crate::metrics::labels::SpanDrop;
+use crate::metrics::list;
 
 /// Most spans of one post.
 const BATCH_MAX: usize = 512;
@@ -101,6 +103,7 @@ impl Exporter {
             gather(&mut spans, &mut batch, &stop).await;
             let count = batch.len();
             if let Err(error) = self.export(std::mem::take(&mut batch)).await {
+                list::SPANS_DROPPED.of(error.reason()).increment(count as u64);
                 tracing::warn!(%error, spans = count, "spans are lost: their receiver does not take them");
             }
             let left_out = left_out.swap(0, Ordering::Relaxed);
@@ -156,6 +159,13 @@ impl Exporter {
 }
 
 impl ExportError {
+    fn reason(&self) -> SpanDrop {
+        match self {
+            Self::Away => SpanDrop::Away,
+            Self::Refused(_) => SpanDrop::Refused,
+        }
+    }
+
     /// Whether the same may be taken a moment later, as the protocol says.
     fn may_pass(&self) -> bool {
         match self {

@@ -5,6 +5,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
+use metrics_exporter_prometheus::PrometheusBuilder;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
 use tokio::net::TcpListener;
@@ -170,6 +171,8 @@ async fn a_receiver_that_takes_nothing_for_now_is_asked_again() {
 
 #[tokio::test]
 async fn a_receiver_that_is_away_costs_spans_and_nothing_else() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _counted = metrics::set_default_local_recorder(&recorder);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     // Takes connections into its backlog, and never answers.
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -181,6 +184,27 @@ async fn a_receiver_that_is_away_costs_spans_and_nothing_else() {
     }
     let left_out = inner.left_out.load(Ordering::Relaxed);
     assert_eq!(left_out, SPANS_WAITING_MAX as u64);
+    let told = recorder.handle().render();
+    let full = format!("fanfare_spans_dropped_total{{reason=\"full\"}} {SPANS_WAITING_MAX}\n");
+    assert!(told.contains(&full), "{told}");
+}
+
+#[tokio::test]
+async fn spans_that_their_receiver_refuses_are_counted() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _counted = metrics::set_default_local_recorder(&recorder);
+    let (receiver, url) = Receiver::start(u64::MAX).await;
+    let tracer = tracer(&url, &[]);
+    for _ in 0..3 {
+        tracer.begin(None, SpanKind::Internal, "one").end();
+    }
+    tracer.close().await;
+    assert_eq!(receiver.spans().len(), 0);
+    let told = recorder.handle().render();
+    assert!(
+        told.contains("fanfare_spans_dropped_total{reason=\"refused\"} 3\n"),
+        "{told}"
+    );
 }
 
 #[tokio::test]

@@ -103,7 +103,7 @@ pub(crate) fn concerns_owner(event: &Event) -> bool {
         Event::NewChatCap(_) => false,
         Event::CaughtUp { .. } | Event::Undecryptable { .. } | Event::LidMapping { .. } => false,
         // Counted where the step is handed on.
-        Event::Misbehaved { .. } => false,
+        Event::Misbehaved { .. } | Event::Dropped { .. } => false,
         Event::Receipt(receipt) => receipt.kind != ReceiptKind::Sender,
         _ => true,
     }

@@ -1,4 +1,5 @@
 //! What peers do that no app does: counted by reason, and said in one line now and then. It harms their own message alone.
+//! What the library gave up is counted here as well: it has no other consequence.
 
 use std::time::Duration;
 
@@ -25,11 +26,16 @@ impl Noted {
     /// Counts what is among these events, and says it.
     pub(super) fn note(&mut self, session: SessionId, clock: Clock, events: &[Event]) {
         for event in events {
-            if let Event::Misbehaved { how } = event {
-                meter::misbehaved(how.as_str());
-                if let Some(times) = self.is_due(*how, clock.now()) {
-                    say(session, *how, times);
+            match event {
+                Event::Misbehaved { how } => {
+                    meter::misbehaved(how.as_str());
+                    if let Some(times) = self.is_due(*how, clock.now()) {
+                        say(session, *how, times);
+                    }
                 }
+                Event::Dropped { what } => meter::dropped(what.as_str()),
+                Event::Undecryptable { given_up: true, .. } => meter::unreadable(),
+                _ => {}
             }
         }
     }
@@ -75,7 +81,36 @@ const SILENCE: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
+    use metrics_exporter_prometheus::PrometheusBuilder;
+    use whatsapp::event::Dropped;
+
     use super::*;
+
+    #[test]
+    fn what_was_given_up_is_counted() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let undecryptable = |given_up| Event::Undecryptable {
+            id: "3EB0".parse().unwrap(),
+            chat: "5531900000001@s.whatsapp.net".parse().unwrap(),
+            sender: "5531900000001@s.whatsapp.net".parse().unwrap(),
+            attempt: 1,
+            given_up,
+        };
+        let piece = Event::Dropped {
+            what: Dropped::HistoryPiece,
+        };
+        let events = [undecryptable(false), undecryptable(true), piece];
+        metrics::with_local_recorder(&recorder, || {
+            Noted::default().note(SessionId::new(1), Clock::system(), &events);
+        });
+        let told = recorder.handle().render();
+        for counted in [
+            "fanfare_messages_unreadable_total 1\n",
+            "fanfare_dropped_total{what=\"history_piece\"} 1\n",
+        ] {
+            assert!(told.contains(counted), "{counted} in {told}");
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn each_kind_is_said_once_a_minute_with_how_often_it_was() {

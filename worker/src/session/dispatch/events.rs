@@ -283,10 +283,8 @@ impl Parts {
                 meter::identity_changed();
                 tracing::debug!(session.id = %session, "a contact's device has another identity");
             }
-            Event::SyncRefused { collection } => {
-                meter::app_state_refused(collection);
-                tracing::warn!(session.id = %session, collection, "the app state is not believed, and is read from its beginning");
-            }
+            // The library's line says why.
+            Event::SyncRefused { collection } => meter::app_state_refused(collection),
             Event::ResendFailed { reason, .. } => {
                 meter::resend_failed();
                 tracing::debug!(session.id = %session, %reason, "a message could not be sent again to a device");

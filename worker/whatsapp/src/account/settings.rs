@@ -70,7 +70,7 @@ impl Settings {
         };
         if read.odd > 0 {
             self.odd = self.odd.saturating_add(read.odd);
-            tracing::warn!(
+            tracing::debug!(
                 odd = read.odd,
                 in_all = self.odd,
                 "properties that make no sense are left out"

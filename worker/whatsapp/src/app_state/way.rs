@@ -225,7 +225,7 @@ impl AppState {
     pub(super) fn leave(&mut self, cx: &mut Context<'_>, why: QueryError, error: &dyn std::error::Error) {
         if let Some(work) = &mut self.work {
             let collection = work.collection.as_str();
-            tracing::warn!(collection, %error, "a collection of the app state could not be fetched");
+            tracing::warn!(collection, %error, "a collection of the app state could not be fetched; it is asked for with the next change or login");
             if let Some(upload) = work.upload.take() {
                 upload.answer(cx, Err(why));
             }
@@ -238,7 +238,7 @@ impl AppState {
     pub(super) fn break_off(&mut self, cx: &mut Context<'_>, bad: &BadState) {
         let Some(mut work) = self.work.take() else { return };
         let (one, collection) = (work.collection, work.collection.as_str());
-        tracing::warn!(collection, error = %bad, "a collection of the app state is not believed");
+        tracing::warn!(collection, error = %bad, "a collection of the app state does not check out; it is read from its beginning");
         cx.emit(Event::SyncRefused { collection });
         let state = work.kept.take().map_or(State::NEW, |kept| kept.state);
         let kept = Kept {

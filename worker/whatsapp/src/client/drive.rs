@@ -304,7 +304,9 @@ impl<'a, S: KeyStore, C: Clock> Drive<'a, S, C> {
                 match portion {
                     Some(unpacked) => self.connection.handle(Input::Unpacked(unpacked), now),
                     // The process ends, or there is a mistake of ours: the piece is read on by the next connection.
-                    None => tracing::error!("a piece of the history could not be read to its end"),
+                    None => tracing::warn!(
+                        "a piece of the history is not read to its end; the next connection goes on with it"
+                    ),
                 }
             }
             Turn::Tick => self.connection.handle(Input::Tick, now),

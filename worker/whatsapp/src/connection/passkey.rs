@@ -280,7 +280,7 @@ impl Passkey {
             return cx.emit(Event::not_expected(step, ticket));
         };
         if let Err(BadAssertion { field, problem }) = options.check(&assertion) {
-            tracing::info!(field, problem, "an answer that is not the passkey's is refused");
+            tracing::debug!(field, problem, "an answer that is not the passkey's is refused");
             return tell(
                 cx,
                 ticket,

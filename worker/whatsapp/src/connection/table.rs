@@ -73,7 +73,7 @@ impl Parts {
                 self.advance(cx, Wake::All);
             }
             "receipt" if is_asked_in_group(&node) => {
-                self.groups.on_retry(&node);
+                self.groups.on_retry(cx, &node);
                 self.advance(cx, Wake::All);
             }
             "receipt" => {
@@ -197,7 +197,7 @@ impl Parts {
         if let Some(how) = message.forgery() {
             cx.emit(Event::Misbehaved { how });
         } else if message.needs_admin() {
-            self.groups.on_revoke(message);
+            self.groups.on_revoke(cx, message);
         } else {
             cx.emit(Event::Message(Box::new(message)));
         }

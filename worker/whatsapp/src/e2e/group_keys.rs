@@ -7,6 +7,7 @@ use prost::Message as _;
 
 use super::outcome::{Question, Questions};
 use crate::device::Device;
+use crate::event::{Dropped, Event};
 use crate::jid::Jid;
 use crate::part::{Cache, Context};
 use crate::proto::Message;
@@ -40,11 +41,14 @@ impl GroupKeys {
         false
     }
 
-    pub(super) fn on_loaded(&mut self, name: &RecordKey, stored: Option<&[u8]>) {
+    pub(super) fn on_loaded(&mut self, cx: &mut Context<'_>, name: &RecordKey, stored: Option<&[u8]>) {
         // A record that can't be read is a key that is lost; its sender is asked for a new one.
         let record = stored.map(SenderKeyRecord::decode).transpose();
         let record = record.unwrap_or_else(|error| {
-            tracing::warn!(%error, "a stored sender key can't be read and is taken for none");
+            tracing::error!(%error, "a stored sender key can't be read and is taken for none; its sender is asked for a new one");
+            cx.emit(Event::Dropped {
+                what: Dropped::Record,
+            });
             None
         });
         self.records.fill(name, record.unwrap_or_default());

@@ -314,7 +314,7 @@ impl E2e {
         let value = values.pop().flatten();
         match question {
             Question::SenderKey(name) => {
-                self.group_keys.on_loaded(&name, value.as_deref());
+                self.group_keys.on_loaded(cx, &name, value.as_deref());
                 Some(Outcome::SenderKey)
             }
             _ => None,

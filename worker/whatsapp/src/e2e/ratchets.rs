@@ -6,7 +6,7 @@ use super::companion;
 use super::directory::{Peer, is_own};
 use super::outcome::{Question, Questions, Wanted};
 use crate::device::Device;
-use crate::event::{DeviceRefusal, Event, IdentitySource};
+use crate::event::{DeviceRefusal, Dropped, Event, IdentitySource};
 use crate::part::{Cache, Context};
 use crate::signal::curve::PublicKey;
 use crate::signal::session::{
@@ -94,7 +94,7 @@ impl Ratchets {
         values: Vec<Option<bytes::Bytes>>,
     ) {
         for (wanted, value) in wanted.iter().zip(values) {
-            let record = value.map_or_else(SessionRecord::default, |bytes| read(&bytes));
+            let record = value.map_or_else(SessionRecord::default, |bytes| read(cx, &bytes));
             match &wanted.moves_to {
                 None => self.records.fill(&wanted.address, record),
                 // What came into memory while the store was asked is newer than its answer.
@@ -377,9 +377,12 @@ impl Ratchets {
 }
 
 /// A record that can't be read is a session that is lost; the peer will ask for a new one.
-fn read(bytes: &[u8]) -> SessionRecord {
+fn read(cx: &mut Context<'_>, bytes: &[u8]) -> SessionRecord {
     SessionRecord::decode(bytes).unwrap_or_else(|error| {
-        tracing::warn!(%error, "a stored session can't be read and is taken for none");
+        tracing::error!(%error, "a stored ratchet can't be read and is taken for none; its device is asked for a new one");
+        cx.emit(Event::Dropped {
+            what: Dropped::Record,
+        });
         SessionRecord::default()
     })
 }

@@ -30,7 +30,7 @@ use self::sends::Sends;
 use crate::binary::Node;
 use crate::command::Outgoing;
 use crate::e2e::{E2e, Outcome};
-use crate::event::{Event, Incoming, QueryError};
+use crate::event::{Dropped, Event, Incoming, QueryError};
 use crate::group::news::GroupNews;
 use crate::group::request::GroupRequest;
 use crate::jid::Jid;
@@ -126,8 +126,8 @@ impl Groups {
     }
 
     /// Somebody deletes what another wrote: shown once it is known that it is an admin.
-    pub(crate) fn on_revoke(&mut self, revoke: Incoming) {
-        self.revokes.push(revoke);
+    pub(crate) fn on_revoke(&mut self, cx: &mut Context<'_>, revoke: Incoming) {
+        self.revokes.push(cx, revoke);
     }
 
     /// Something became of what may have been wanted here.
@@ -168,13 +168,16 @@ impl Groups {
     }
 
     /// A member can't read a message. [`Self::next_asked`] gives it back once it is known that it is one.
-    pub(crate) fn on_retry(&mut self, receipt: &Node) {
+    pub(crate) fn on_retry(&mut self, cx: &mut Context<'_>, receipt: &Node) {
         if self.asking.len() < MAX_ASKING {
             self.asking.push_back(receipt.clone());
         } else {
             tracing::debug!(
                 "too many members ask for messages again; one request is left for the next login"
             );
+            cx.emit(Event::Dropped {
+                what: Dropped::RetryRequest,
+            });
         }
     }
 

@@ -12,7 +12,7 @@ use prost::Message as _;
 use super::known::KnownGroups;
 use super::question::{Question, Questions};
 use crate::binary::{self, Node};
-use crate::event::{Event, Incoming, Misbehaviour, taken_back};
+use crate::event::{Dropped, Event, Incoming, Misbehaviour, taken_back};
 use crate::jid::Jid;
 use crate::part::Context;
 use crate::proto::Message;
@@ -66,9 +66,12 @@ impl Revokes {
     }
 
     /// Takes a deletion. [`Self::advance`] follows in the same step.
-    pub(super) fn push(&mut self, revoke: Incoming) {
+    pub(super) fn push(&mut self, cx: &mut Context<'_>, revoke: Incoming) {
         if self.waiting.len() >= MAX_REVOKES {
-            return tracing::warn!("too many deletions in groups wait to be judged; one is dropped");
+            tracing::warn!("too many deletions in groups wait to be judged; one is dropped");
+            return cx.emit(Event::Dropped {
+                what: Dropped::GroupDeletion,
+            });
         }
         self.changed(self.waiting.len());
         self.waiting.push(revoke);

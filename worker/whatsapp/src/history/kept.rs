@@ -9,7 +9,7 @@ use bytes::Bytes;
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 
-use crate::event::{HistoryKind, HistoryPiece};
+use crate::event::{Dropped, Event, HistoryKind, HistoryPiece};
 use crate::media::{BlobRef, MediaKind};
 use crate::part::Context;
 use crate::proto::message::{HistorySyncNotification, HistorySyncType};
@@ -120,6 +120,8 @@ fn mark(notice: &HistorySyncNotification) -> Mark {
 pub(super) struct Pieces {
     all: Vec<Piece>,
     named: u32,
+    /// Given up since the record was written last.
+    given_up: u32,
 }
 
 impl Pieces {
@@ -131,6 +133,7 @@ impl Pieces {
         }
         if self.all.len() >= MAX_PIECES {
             tracing::warn!("too many pieces of the history wait; the oldest is given up");
+            self.given_up += 1;
             let waits = |piece: &Piece| piece.stage == Stage::Waiting;
             let oldest = self.all.iter().position(waits).unwrap_or_default();
             self.all.remove(oldest);
@@ -153,7 +156,8 @@ impl Pieces {
     /// Adds what the store has, of earlier connections.
     pub(super) fn recall(&mut self, value: &[u8], now: Timestamp) {
         let Ok(stored) = Stored::decode(value) else {
-            return tracing::warn!("the record of pieces of the history can't be read");
+            self.given_up += 1;
+            return tracing::error!("the record of pieces of the history can't be read; they are given up");
         };
         let named_meanwhile = std::mem::take(&mut self.all);
         for piece in stored.pieces {
@@ -162,7 +166,11 @@ impl Pieces {
             let Some(notice) = piece.notice else { continue };
             // Each of its tries ended with the process, or was given up just as that ended.
             if piece.tries >= MAX_TRIES {
-                tracing::warn!(tries = piece.tries, "a piece of the history is given up");
+                tracing::warn!(
+                    tries = piece.tries,
+                    "a piece of the history is given up: no try came back"
+                );
+                self.given_up += 1;
                 continue;
             }
             self.push(notice, piece.tries, due);
@@ -194,12 +202,22 @@ impl Pieces {
         let Some(at) = self.position(number) else { return };
         let piece = &mut self.all[at];
         if piece.tries >= MAX_TRIES {
-            tracing::warn!(tries = piece.tries, "a piece of the history is given up");
+            tracing::warn!(
+                tries = piece.tries,
+                "a piece of the history is given up: its last try came to nothing"
+            );
+            self.given_up += 1;
             self.all.remove(at);
         } else {
             piece.stage = Stage::Waiting;
             piece.due = now + wait_after(piece.tries);
         }
+    }
+
+    /// There is no use in another try.
+    pub(super) fn give_up(&mut self, number: u32) {
+        self.given_up += 1;
+        self.remove(number);
     }
 
     /// It is taken in, or nothing will come of it.
@@ -220,8 +238,13 @@ impl Pieces {
             .filter(|_| !self.is_under_way())
     }
 
-    /// Writes the record.
-    pub(super) fn write(&self, cx: &mut Context<'_>) {
+    /// Writes the record, and tells of what was given up since.
+    pub(super) fn write(&mut self, cx: &mut Context<'_>) {
+        for _ in 0..std::mem::take(&mut self.given_up) {
+            cx.emit(Event::Dropped {
+                what: Dropped::HistoryPiece,
+            });
+        }
         let kept = self.all.iter().filter(|piece| piece.is_kept());
         let pieces: Vec<StoredPiece> = kept
             .map(|piece| StoredPiece {

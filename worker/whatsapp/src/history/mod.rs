@@ -134,7 +134,7 @@ impl History {
             let pieces = self.pieces.get_or_insert_default();
             pieces.recall(value, cx.now);
         }
-        if let Some(pieces) = &self.pieces {
+        if let Some(pieces) = &mut self.pieces {
             pieces.write(cx);
         }
     }
@@ -216,10 +216,14 @@ impl History {
         match content {
             Ok(packed) => self.unpack(cx, packed),
             Err(error) => {
-                tracing::warn!(%error, "a piece of the history could not be fetched");
-                let now = cx.now;
-                self.let_go(cx, |pieces, number| match is_lasting(&error) {
-                    true => pieces.remove(number),
+                let (now, is_lasting) = (cx.now, is_lasting(&error));
+                if is_lasting {
+                    tracing::warn!(%error, "a piece of the history can't be fetched; it is given up");
+                } else {
+                    tracing::warn!(%error, "a piece of the history could not be fetched; it is tried again");
+                }
+                self.let_go(cx, |pieces, number| match is_lasting {
+                    true => pieces.give_up(number),
                     false => pieces.postpone(number, now),
                 });
             }
@@ -251,7 +255,7 @@ impl History {
             Ok(Portion::People(chats, contacts)) => HistoryPortion::People { chats, contacts },
             Ok(Portion::Messages(messages)) => HistoryPortion::Messages(messages),
             Err(error) => {
-                tracing::warn!(%error, "a piece of the history can't be read");
+                tracing::warn!(%error, "a piece of the history can't be read; it is left out");
                 current.tell(cx, HistoryPortion::Refused(error.to_string()));
                 current.progress.finish(cx, current.mark);
                 self.let_go(cx, Pieces::remove);

@@ -6,6 +6,7 @@ use flate2::{Compression, write::ZlibEncoder};
 use prost::Message as _;
 
 use super::*;
+use crate::event::Dropped;
 use crate::part::testing::Lender;
 use crate::proto::{Conversation, HistorySync, HistorySyncMsg, Message, MessageKey, WebMessageInfo};
 
@@ -87,6 +88,8 @@ struct Bench {
     /// How many messages were told, and how often a piece was taken in, of what is durable.
     told: (usize, usize),
     learned: Vec<Learned>,
+    /// How many pieces were told to be given up.
+    given_up: usize,
 }
 
 impl Bench {
@@ -110,6 +113,7 @@ impl Bench {
             store,
             told: (0, 0),
             learned: Vec::new(),
+            given_up: 0,
         }
     }
 
@@ -144,6 +148,12 @@ impl Bench {
         keep(&RecordKey::history_pieces(), &mut self.store.pieces);
         keep(&RecordKey::history_progress(), &mut self.store.progress);
         for event in self.lender.take_events() {
+            self.given_up += usize::from(matches!(
+                event,
+                Event::Dropped {
+                    what: Dropped::HistoryPiece
+                }
+            ));
             let Event::History(news) = event else { continue };
             match news.portion {
                 HistoryPortion::Messages(messages) => self.told.0 += messages.len(),
@@ -240,6 +250,7 @@ fn what_can_t_be_fetched_is_tried_again_later_and_later_and_given_up_in_the_end(
         .history
         .on_downloaded(cx, &ticket, Err(DownloadError::TimedOut));
     bench.commit();
+    assert_eq!(bench.given_up, 1);
     assert_eq!((bench.store.pieces, bench.history.deadline()), (None, None));
 }
 
@@ -261,6 +272,7 @@ fn a_piece_that_no_try_comes_back_from_is_given_up_too() {
     bench.go_on();
     assert!(bench.lender.take_download().is_none());
     bench.commit();
+    assert_eq!(bench.given_up, 1);
     assert_eq!((bench.store.pieces, bench.history.deadline()), (None, None));
 }
 

@@ -303,7 +303,7 @@ impl Messages {
         let content = self
             .inbox
             .next_content(cx, e2e, &mut self.questions, &mut self.placeholders);
-        self.placeholders.want(self.inbox.take_lacking());
+        self.placeholders.want(cx, self.inbox.take_lacking());
         content
     }
 

@@ -18,6 +18,7 @@ use super::question::{Question, Questions};
 use crate::binary::{self, Node};
 use crate::device::Device;
 use crate::e2e::{Directory, E2e, Fetched, Peer, is_own, own_phone, send_to_phone};
+use crate::event::{Dropped, Event};
 use crate::jid::Jid;
 use crate::message_id::MessageId;
 use crate::part::Context;
@@ -77,7 +78,7 @@ struct Asked {
 /// Asking.
 impl Placeholders {
     /// Takes messages that our phone is to be asked for.
-    pub(super) fn want(&mut self, lacking: Vec<Lacking>) {
+    pub(super) fn want(&mut self, cx: &mut Context<'_>, lacking: Vec<Lacking>) {
         if lacking.is_empty() {
             return;
         }
@@ -87,6 +88,9 @@ impl Placeholders {
                 open.waiting.push_back(one);
             } else {
                 tracing::debug!("too many messages lack a copy; one is left for the next login");
+                cx.emit(Event::Dropped {
+                    what: Dropped::UnreadMessage,
+                });
             }
         }
     }

@@ -16,7 +16,7 @@ use crate::binary::{self, Node};
 use crate::device::Device;
 use crate::e2e::plaintext::{device_sent, padded};
 use crate::e2e::{Directory, E2e, Fetched, Peer, Space, is_own, own_device, own_key};
-use crate::event::{Event, SendError};
+use crate::event::{Dropped, Event, SendError};
 use crate::jid::Jid;
 use crate::message_id::MessageId;
 use crate::part::Context;
@@ -161,6 +161,9 @@ impl Resends {
             self.line.push_back(receipt.clone());
         } else {
             tracing::debug!("too many messages are asked for again; one request is left for the next login");
+            cx.emit(Event::Dropped {
+                what: Dropped::RetryRequest,
+            });
         }
     }
 

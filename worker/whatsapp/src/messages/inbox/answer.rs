@@ -123,7 +123,7 @@ impl Inbox {
         let count = self.unknown_kinds;
         if absence == Absence::UnknownKind && count == 1 {
             tracing::warn!(
-                "a message is encrypted in a way that is not known here; more are counted at debug"
+                "a message is encrypted in a way that this release does not know; further ones of this connection are at DEBUG"
             );
         } else {
             tracing::debug!(?absence, count, "a message has nothing for us");
