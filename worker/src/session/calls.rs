@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use shared::event::Event;
 use shared::job::{self, FailureCode, Job};
 use whatsapp::command::Command;
 use whatsapp::event::{CallNews, CallStage, QueryError};
@@ -49,7 +50,9 @@ impl Calls {
         let is_unwanted = rings && cx.record.calls == job::Calls::Reject;
         let is_ours = news.stage == CallStage::Reject && self.rejected.iter().any(|(_, id)| *id == news.id);
         let id = is_unwanted.then(|| news.id.clone());
-        cx.recorder.event(contacts::call(news, is_ours));
+        let mut told = contacts::call(news);
+        told.automatic = is_ours;
+        cx.recorder.event(Event::Call(told));
         if let Some(id) = id {
             self.reject_unasked(link, id);
         }

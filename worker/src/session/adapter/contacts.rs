@@ -112,10 +112,10 @@ pub(crate) fn identity(device: &Jid, other: Option<&Jid>, source: told::Identity
     })
 }
 
-/// Somebody calls, or a call has come further; whether the session rejected it by itself.
-pub(crate) fn call(news: CallNews, automatic: bool) -> Event {
+/// Somebody calls, or a call has come further: as somebody else's doing, until who rejects it says otherwise.
+pub(crate) fn call(news: CallNews) -> Call {
     let peer = person(&news.from, news.other.as_ref());
-    Event::Call(Call {
+    Call {
         call_id: news.id,
         status: match news.stage {
             CallStage::Offer => CallStatus::Offer,
@@ -131,13 +131,13 @@ pub(crate) fn call(news: CallNews, automatic: bool) -> Event {
         is_video: news.is_video,
         is_group: news.is_group,
         group: news.group.map(|group| group.to_string()),
-        automatic,
+        automatic: false,
         reason: news.reason,
         offline: news.offline,
         since: news
             .timestamp
             .map(|at| i64::try_from(at.as_millis()).unwrap_or(i64::MAX)),
-    })
+    }
 }
 
 #[cfg(test)]
