@@ -63,6 +63,7 @@ pub(super) struct Columns<'a> {
     polls: polls::Columns<'a>,
     past_chats: ListedColumns<'a>,
     past_messages: MessageColumns<'a>,
+    past_polls: polls::Columns<'a>,
     past_contacts: ContactColumns<'a>,
 }
 
@@ -122,7 +123,9 @@ impl<'a> Columns<'a> {
                     let name = arrival.push_name.as_deref();
                     self.past_contacts.push(session, author, name);
                 }
-                self.past_messages.push(session, arrival);
+                if self.past_messages.push(session, arrival) {
+                    self.past_polls.push(session, arrival);
+                }
             }
             ChatChange::Listed(listed) => self.past_chats.push(session, listed),
             ChatChange::Met(person, name) => self.past_contacts.push(session, person, name.as_deref()),
@@ -195,6 +198,7 @@ impl<'a> Columns<'a> {
         }
         if !self.past_messages.is_empty() {
             steps.push((&statements.past_messages, self.past_messages.parameters()));
+            steps.extend(self.past_polls.steps(&statements.polls));
         }
         if !self.past_contacts.is_empty() {
             steps.push((&statements.past_contacts, self.past_contacts.parameters()));
