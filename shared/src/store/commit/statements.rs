@@ -64,7 +64,10 @@ const AGAIN: &str = "(r.state = 1 AND i.state = 1 AND i.attempts <> r.attempts)"
 const FENCE: &str = "-- commit::fence
 SELECT shard, epoch FROM shard_lease WHERE shard = ANY($1) ORDER BY shard FOR KEY SHARE";
 
+// Labels are what the account's devices agree on: whoever is paired next is told its own.
 const FORGET: &str = "-- commit::forget
+WITH given AS (DELETE FROM label_given WHERE session_id = ANY($1)),
+labels AS (DELETE FROM label WHERE session_id = ANY($1))
 DELETE FROM device_key WHERE session_id = ANY($1)";
 
 const KEYS: &str = "-- commit::keys

@@ -165,3 +165,18 @@ fn what_the_database_has_no_room_for_is_clipped_or_left_out() {
         assert_eq!(change.clone().storable(), None, "{change:?}");
     }
 }
+
+#[tokio::test]
+async fn an_account_that_is_logged_out_leaves_no_labels_to_the_next() {
+    let bench = Bench::new().await;
+    let given = || LabelChange::Given(labeling("7", peer(ANA, None), None));
+    bench.labels([label("7", "New"), given()]).await;
+    bench
+        .commit(|write| write.session_row().forget_keys = true)
+        .await
+        .unwrap();
+    assert_eq!(bench.listed_labels().await, []);
+    assert_eq!(bench.with_label("7").await, []);
+    bench.labels([label("7", "Of another")]).await;
+    assert_eq!(bench.listed_labels().await, [shown("7", "Of another", 0, 0)]);
+}
