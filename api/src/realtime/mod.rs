@@ -1,7 +1,7 @@
 //! socket.io on the API's port: every event of the sessions that a client asks for, live.
 //!
 //! A looker-on of the event exchange, by a queue of this process's own: any replica serves any client. What is missed while
-//! a client is away is missed. Must not know what an event means, beyond the older dialect's names ([`dialect`]).
+//! a client is away is missed. Must not know what an event means, beyond the older dialect's names (`dialect`).
 
 mod client;
 mod dialect;

@@ -88,6 +88,7 @@ impl From<event::Passkey> for Passkey {
 /// Hand over what the account's passkey signed, as `JSON.stringify(await navigator.credentials.get(…))` gives it in a tab
 /// at https://web.whatsapp.com (docs/PASSKEY.md). Answers when WhatsApp has taken it. What is no answer to the options
 /// that were asked last is refused with 400, which names the field, and another may follow.
+#[allow(rustdoc::bare_urls, reason = "the words are those of the OpenAPI document")]
 #[utoipa::path(post, path = "/v1/sessions/{token}/passkey", params(("token" = String, Path)), tag = "passkey",
     request_body = ref("#/components/schemas/PasskeyAnswerJob"), responses((status = 204),
     (status = "default", body = ProblemBody, content_type = "application/problem+json")))]

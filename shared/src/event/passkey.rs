@@ -17,6 +17,7 @@ pub struct SessionPasskey {
 }
 
 /// How far linking with a passkey is.
+#[allow(rustdoc::bare_urls, reason = "the words are those of the schemas")]
 #[derive(Clone, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "stage", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub enum Passkey {

@@ -39,7 +39,7 @@ pub trait Labels: Clone + 'static {
     /// The labels, in order.
     fn described() -> Vec<Described>;
 
-    /// The place of these values among all of [`every`], where all sets are closed.
+    /// The place of these values among all of `every`, where all sets are closed.
     fn place(&self) -> Option<usize>;
 
     /// Names and values.

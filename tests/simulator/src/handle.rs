@@ -188,7 +188,7 @@ impl Handle {
     /// A file of the media host.
     ///
     /// # Errors
-    /// If there is none, or it is refused as [`Self::refuse_files`] says.
+    /// If there is none, or files are refused, as was wished.
     pub async fn file(&self, path: impl Into<String>) -> Result<Bytes, Refusal> {
         self.ask(|answer| Command::File(path.into(), answer)).await?
     }

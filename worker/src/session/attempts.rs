@@ -12,7 +12,7 @@ use whatsapp::event::SendError;
 pub struct Attempts {
     /// The most; after the last one the recipient is unknown.
     pub most: u16,
-    /// How long is waited before the second; doubled before each further one, up to [`PAUSE_MAX`] or this.
+    /// How long is waited before the second; doubled before each further one, up to `PAUSE_MAX` or this.
     pub pause: Duration,
 }
 

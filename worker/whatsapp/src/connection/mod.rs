@@ -177,7 +177,7 @@ impl Connection {
         self.core.effects.downloads.take(self.now)
     }
 
-    /// The piece of the history to read on next ([`Unpacking::next`]), on a thread that may be busy for a while; none while one
+    /// The piece of the history to read on next (`Unpacking::next`), on a thread that may be busy for a while; none while one
     /// is being read. Answer by [`Input::Unpacked`].
     pub fn take_unpacking(&mut self) -> Option<Box<Unpacking>> {
         self.core.effects.unpackings.take()

@@ -1,6 +1,6 @@
 //! What the devices of an account tell each other by the app state: what they did to chats, contacts and labels.
 //!
-//! Owns the meaning of a record: what an index and its value say ([`read`]), and how one is written ([`request`]). Knows
+//! Owns the meaning of a record: what an index and its value say (`read`), and how one is written (`request`). Knows
 //! nothing of patches, keys and versions.
 //!
 //! Facts: docs/PROTOCOL.md, "App state".
