@@ -2,7 +2,7 @@
 //!
 //! Every statement finds its rows by key, and each may be done again. Nothing is executed where a batch has none.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Statement};
@@ -67,7 +67,7 @@ type GivenKey<'a> = (i64, &'a str, &'a str, &'a str);
 #[derive(Default)]
 struct Last<'a> {
     /// Labels that were deleted, also where one of the same id was made since.
-    deleted: HashMap<LabelKey<'a>, ()>,
+    deleted: HashSet<LabelKey<'a>>,
     edited: HashMap<LabelKey<'a>, &'a Label>,
     given: HashMap<GivenKey<'a>, (Option<&'a str>, bool)>,
 }
@@ -83,7 +83,7 @@ impl<'a> Last<'a> {
                 self.edited.remove(&(session, id));
                 self.given
                     .retain(|(of, label, ..), _| (*of, *label) != (session, id));
-                self.deleted.insert((session, id), ());
+                self.deleted.insert((session, id));
             }
             LabelChange::Given(labeling) => self.labeled(session, labeling, true),
             LabelChange::Taken(labeling) => self.labeled(session, labeling, false),
@@ -112,7 +112,7 @@ impl<'a> Columns<'a> {
             }
         }
         let mut columns = Self::default();
-        for (session, id) in last.deleted.into_keys() {
+        for (session, id) in last.deleted {
             columns.deleted.0.push(session);
             columns.deleted.1.push(id);
         }
