@@ -86,9 +86,9 @@ impl Core {
         self.effects.gathering.close.as_ref()
     }
 
-    /// Whether so much has gathered that the step must be taken before more is read.
-    pub(super) fn is_full(&self) -> bool {
-        self.effects.gathering.len() >= self.config.limits.step_items
+    /// Whether so much has gathered, with what is `unwritten`, that the step must be taken before more is read.
+    pub(super) fn is_full(&self, unwritten: usize) -> bool {
+        self.effects.gathering.len() + unwritten >= self.config.limits.step_items
     }
 
     /// Deciphers and decodes one frame. `None` if it is the server's and makes no sense: it costs itself alone, because

@@ -226,7 +226,10 @@ impl Connection {
     }
 
     fn is_full(&self) -> bool {
-        matches!(&self.state, State::Online(parts) if parts.is_full()) || self.core.is_full()
+        match &self.state {
+            State::Online(parts) => parts.is_full() || self.core.is_full(parts.unwritten()),
+            _ => self.core.is_full(0),
+        }
     }
 
     fn read(&mut self, now: Timestamp) {

@@ -534,6 +534,11 @@ impl Parts {
         parts
     }
 
+    /// How much the parts will write into the step when it is taken, for the bound on it.
+    pub(super) fn unwritten(&self) -> usize {
+        self.e2e.unwritten()
+    }
+
     /// A step is about to be taken.
     pub(super) fn before_step(&self, cx: &mut Context<'_>) {
         self.e2e.write_changed(cx);

@@ -416,6 +416,11 @@ impl E2e {
 
 /// Time and durability.
 impl E2e {
+    /// How many sessions were changed and are not written into the step yet, for the bound on it.
+    pub(crate) fn unwritten(&self) -> usize {
+        self.ratchets.records.gathered_len()
+    }
+
     /// A step is about to be taken: writes the sessions that were changed.
     pub(crate) fn write_changed(&self, cx: &mut Context<'_>) {
         self.ratchets.write_changed(cx);

@@ -148,6 +148,11 @@ impl<K: Clone + Eq + Hash + Ord, R> Cache<K, R> {
         })
     }
 
+    /// How many records the step that gathers writes, or a few more.
+    pub(crate) fn gathered_len(&self) -> usize {
+        self.gathering.len()
+    }
+
     /// Keeps a record in memory until [`Self::unpin`].
     pub(crate) fn pin(&mut self, name: &K) {
         if let Some(entry) = self.entries.get_mut(name) {

@@ -184,7 +184,13 @@ fn a_step_writes_what_a_ratchet_is_at_its_end() {
     }
     let stored = written(&ratchets).flatten().unwrap();
     assert_eq!(SessionRecord::decode(&stored).unwrap().archived(), 1);
+    assert_eq!(
+        ratchets.records.gathered_len(),
+        1,
+        "the bound on a step counts it"
+    );
     ratchets.records.on_step_taken();
+    assert_eq!(ratchets.records.gathered_len(), 0);
     ratchets.delete(&mut other.context(), address);
     assert_eq!(written(&ratchets), Some(None));
 }
