@@ -5,8 +5,6 @@
 //!
 //! Facts: docs/PROTOCOL.md, "LID" and "User queries".
 
-use std::collections::{HashMap, HashSet};
-
 use compact_str::CompactString;
 
 use super::companion;
@@ -14,7 +12,7 @@ use super::lists::{DeviceList, Lists};
 use crate::device::Device;
 use crate::event::Event;
 use crate::jid::{Jid, Server};
-use crate::part::Context;
+use crate::part::{Context, HashMap, HashSet};
 use crate::signal::Address;
 use crate::store::RecordKey;
 use crate::time::Timestamp;

@@ -2,13 +2,13 @@
 //!
 //! Knows names only as keys. Who calls says which name a list is kept under: the hidden id once it is known.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use compact_str::CompactString;
 use smallvec::SmallVec;
 
 use crate::jid::{Jid, Server};
+use crate::part::HashMap;
 use crate::time::Timestamp;
 
 /// How long a device list is believed. Servers tell of changes, and each ack of a message disputes a list that is out of

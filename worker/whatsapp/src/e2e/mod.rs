@@ -23,7 +23,6 @@ mod renumbered;
 mod resolution;
 mod supply;
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -55,7 +54,7 @@ use crate::binary::Node;
 use crate::device::Device;
 use crate::event::{DeviceRefusal, Event, IdentitySource};
 use crate::jid::Jid;
-use crate::part::{AckBy, Answer, Context, PartId, Ticket};
+use crate::part::{AckBy, Answer, Context, HashSet, PartId, Ticket};
 use crate::proto::Message;
 use crate::signal::Address;
 use crate::signal::curve::PublicKey;

@@ -23,7 +23,6 @@ mod waiting;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -55,7 +54,7 @@ use crate::e2e::{E2e, Outcome, Wake};
 use crate::event::{Incoming, QueryError};
 use crate::jid::Jid;
 use crate::message_id::MessageId;
-use crate::part::{AckBy, Answer, Context, PartId, Ticket};
+use crate::part::{AckBy, Answer, Context, HashSet, PartId, Ticket};
 use crate::signal::Address;
 use crate::stanza::ack::{self, MessageAck};
 use crate::stanza::receipt::{self, Arrival};

@@ -3,11 +3,11 @@
 //! Two rules keep message keys from being used twice: a record is read from the store once and never while it is in
 //! memory, and one whose last change is not durable is not forgotten.
 
-use std::collections::HashMap;
 use std::hash::Hash;
 use std::mem;
 use std::time::Duration;
 
+use super::hashing::HashMap;
 use crate::time::Timestamp;
 
 /// Most records kept, unless somebody says otherwise, beyond those whose changes are not durable yet.
@@ -237,7 +237,7 @@ impl<K, R> Cache<K, R> {
     /// Empty, for at most so many records; allocates nothing.
     pub(crate) fn with_most(most: usize) -> Self {
         Self {
-            entries: HashMap::new(),
+            entries: HashMap::default(),
             gathering: Vec::new(),
             committing: Vec::new(),
             most,
