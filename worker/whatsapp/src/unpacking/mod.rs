@@ -163,9 +163,9 @@ fn fill(
             }
             Entry::PushName(name) => contacts.extend(told::contact(name, names)),
             Entry::Message { chat, message } => {
-                let (told, left_out) = told::messages(*message, &chat, names, own);
-                taken += told.len().saturating_sub(1);
-                messages.extend(told);
+                let before = messages.len();
+                let left_out = told::messages(message, &chat, names, own, &mut messages);
+                taken += (messages.len() - before).saturating_sub(1);
                 place.counts.skipped += left_out;
             }
             Entry::Skipped => place.counts.skipped += 1,

@@ -37,7 +37,7 @@ pub(super) fn chat(chat: Chat, names: &Names, own: &Own) -> Option<(HistoryChat,
             id,
         })
     });
-    let newest = newest.and_then(|info| message(*info, &told.id, names, own));
+    let newest = newest.and_then(|info| message(info, &told.id, names, own));
     let chat = HistoryChat {
         id,
         other,
@@ -65,19 +65,22 @@ pub(super) fn contact(name: PushName, names: &Names) -> Option<HistoryContact> {
     })
 }
 
-/// A message, and behind it what was said about it, which the phone has put into it: reactions and votes, as messages of their
-/// own. And how many entries are left out.
-pub(super) fn messages(info: WebMessageInfo, chat: &str, names: &Names, own: &Own) -> (Vec<Incoming>, u64) {
+/// Adds a message to those that are told, and behind it what was said about it, which the phone has put into it: reactions and
+/// votes, as messages of their own. How many entries are left out.
+pub(super) fn messages(
+    info: Box<WebMessageInfo>,
+    chat: &str,
+    names: &Names,
+    own: &Own,
+    told: &mut Vec<Incoming>,
+) -> u64 {
     let about = about(&info);
-    let mut left_out = about.len().saturating_sub(MAX_ABOUT) as u64;
-    let mut told = Vec::with_capacity(1);
-    for info in [info].into_iter().chain(about.into_iter().take(MAX_ABOUT)) {
-        match message(info, chat, names, own) {
-            Some(message) => told.push(message),
-            None => left_out += 1,
-        }
-    }
-    (told, left_out)
+    let found = 1 + about.len();
+    let before = told.len();
+    told.extend(message(info, chat, names, own));
+    let about = about.into_iter().take(MAX_ABOUT);
+    told.extend(about.filter_map(|info| message(Box::new(info), chat, names, own)));
+    (found - (told.len() - before)) as u64
 }
 
 /// What was said about a message, each as the message that it once was.
@@ -145,7 +148,7 @@ fn options(info: &WebMessageInfo) -> HashMap<[u8; 32], String> {
 }
 
 /// A message; `None` of what is nothing for people: notes of the chat's own, and what devices tell each other.
-pub(super) fn message(info: WebMessageInfo, chat: &str, names: &Names, own: &Own) -> Option<Incoming> {
+pub(super) fn message(info: Box<WebMessageInfo>, chat: &str, names: &Names, own: &Own) -> Option<Incoming> {
     let (key, mut message) = (info.key?, info.message?);
     message.sender_key_distribution_message = None;
     if let Some(secret) = info.message_secret {
