@@ -140,9 +140,11 @@ impl Handed {
         self.0.clear();
     }
 
-    /// The key is about to be sent to this device.
-    pub(super) fn send_to(&mut self, device: Jid) {
-        self.0.insert(device, Certainty::Maybe);
+    /// The key is about to be sent to these devices.
+    pub(super) fn send_to(&mut self, devices: impl IntoIterator<Item = Jid>) {
+        let sent = devices.into_iter().map(|device| (device, Certainty::Maybe));
+        // Made at once and merged: a new key goes to hundreds.
+        self.0.append(&mut sent.collect());
     }
 
     /// The server has taken what was sent to this device. Says whether that is news.
@@ -253,11 +255,11 @@ mod tests {
     fn who_may_have_a_key_is_known_before_who_has_it() {
         let (ann, bob) = (jid("100:3@lid"), jid("101@lid"));
         let mut handed = Handed::default();
-        handed.send_to(ann.clone());
+        handed.send_to([ann.clone()]);
         assert!(!handed.has(&ann) && handed.has_other_than(std::slice::from_ref(&bob)));
         assert!(handed.confirm(&ann) && !handed.confirm(&ann) && !handed.confirm(&bob));
         assert!(handed.has(&ann) && !handed.has_other_than(std::slice::from_ref(&ann)));
-        handed.send_to(bob.clone());
+        handed.send_to([bob.clone()]);
         assert_eq!(Handed::decode(handed.encode().as_bytes()), Some(handed.clone()));
         assert!(handed.doubt(&ann) && !handed.has(&ann));
         assert!(

@@ -410,7 +410,7 @@ fn note_handed(cx: &mut Context<'_>, known: &mut KnownGroups, group: &Jid, keyed
     }
     known.change_handed(cx, group, |handed| {
         let handed = handed.get_or_insert_with(Handed::default);
-        keyed.iter().for_each(|device| handed.send_to(device.clone()));
+        handed.send_to(keyed.iter().cloned());
         true
     });
 }
