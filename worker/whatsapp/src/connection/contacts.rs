@@ -114,7 +114,7 @@ mod tests {
     fn told(stanza: &Node) -> Option<ContactNews> {
         let mut lender = Lender::new();
         lender.pair();
-        let mut e2e = E2e::new(PartId::new(2));
+        let mut e2e = E2e::new(PartId::new(2), 512);
         on_notification(&mut lender.context(), &mut e2e, stanza);
         lender.take_events().into_iter().find_map(|event| match event {
             Event::ContactChanged(news) => Some(*news),

@@ -508,7 +508,7 @@ impl Parts {
     pub(super) fn start(cx: &mut Context<'_>, success: &Node) -> Self {
         let mut parts = Self {
             online: Online::new(ONLINE, cx, success),
-            e2e: E2e::new(E2E),
+            e2e: E2e::new(E2E, cx.config.limits.ratchets),
             messages: Messages::new(MESSAGES),
             groups: Groups::new(GROUPS),
             app_state: AppState::new(APP_STATE),

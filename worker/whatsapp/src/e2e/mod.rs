@@ -91,11 +91,11 @@ pub(crate) struct E2e {
 
 /// What other parts want of it.
 impl E2e {
-    /// Nothing in memory; allocates nothing.
-    pub(crate) fn new(part: PartId) -> Self {
+    /// Nothing in memory, later about so many ratchets at most; allocates nothing.
+    pub(crate) fn new(part: PartId, most_ratchets: usize) -> Self {
         Self {
             directory: Directory::default(),
-            ratchets: Ratchets::default(),
+            ratchets: Ratchets::with_most(most_ratchets),
             group_keys: GroupKeys::default(),
             addressing: Addressing::default(),
             bundles: Bundles::default(),

@@ -19,7 +19,6 @@ use crate::store::RecordKey;
 use crate::time::Timestamp;
 
 /// The sessions. A record without a state stands where there is no session.
-#[derive(Default)]
 pub(crate) struct Ratchets {
     pub(super) records: Cache<Address, SessionRecord>,
     /// A device was found to have another identity, and its other name is to be told with that.
@@ -28,6 +27,14 @@ pub(crate) struct Ratchets {
 
 /// Getting them in and out.
 impl Ratchets {
+    /// None in memory, later about so many at most.
+    pub(super) fn with_most(most: usize) -> Self {
+        Self {
+            records: Cache::with_most(most),
+            has_changed: false,
+        }
+    }
+
     /// Whether all these sessions are in memory, or known not to exist. Asks the store for those that are not; call
     /// again when it has answered.
     pub(super) fn ensure<'a>(

@@ -66,6 +66,9 @@ pub struct Limits {
     pub open_iqs: usize,
     /// When the step that gathers holds this many events, frames or changes, no more bytes are read until it is taken.
     pub step_items: usize,
+    /// Most ratchets kept in memory when nothing waits with them, some 600 bytes each: those of a large group, so that they are
+    /// not read again at each message to it. One that nobody used for a minute is forgotten in any case.
+    pub ratchets: usize,
     /// Most references (QR codes) taken from one `pair-device`.
     pub qr_refs: usize,
     /// Most `primary_hello`s answered for one pairing code.
@@ -163,6 +166,7 @@ impl Default for Limits {
             frame_bytes: 0xff_ffff,
             open_iqs: 1_024,
             step_items: 2_048,
+            ratchets: 512,
             qr_refs: 16,
             pairing_code_tries: 3,
             offline_batch: 100,

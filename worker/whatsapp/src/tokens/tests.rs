@@ -23,7 +23,7 @@ impl Alone {
     fn new(store: MemoryStore) -> Self {
         Self {
             lender: Lender::new(),
-            e2e: E2e::new(PartId::new(2)),
+            e2e: E2e::new(PartId::new(2), 512),
             tokens: Tokens::new(PART),
             store,
         }

@@ -59,7 +59,7 @@ fn answer(ratchets: &mut Ratchets, lender: &mut Lender, peer: &Peer, stored: &[O
 
 #[test]
 fn a_ratchet_that_moved_is_not_read_under_its_old_name_again() {
-    let (mut lender, mut ratchets) = (Lender::new(), Ratchets::default());
+    let (mut lender, mut ratchets) = (Lender::new(), Ratchets::with_most(128));
     let (by_number, by_lid) = peers();
     assert!(!ensure(&mut ratchets, &mut lender, &by_number));
     answer(&mut ratchets, &mut lender, &by_number, &[None]);
@@ -82,7 +82,7 @@ fn a_ratchet_that_moved_is_not_read_under_its_old_name_again() {
 
 #[test]
 fn a_ratchet_that_the_store_moved_is_not_read_under_its_old_name_again() {
-    let (mut lender, mut ratchets) = (Lender::new(), Ratchets::default());
+    let (mut lender, mut ratchets) = (Lender::new(), Ratchets::with_most(128));
     let (by_number, by_lid) = peers();
     let mut record = SessionRecord::default();
     let own = KeyPair::generate(&mut StdRng::seed_from_u64(9));
@@ -116,7 +116,7 @@ fn a_ratchet_that_the_store_moved_is_not_read_under_its_old_name_again() {
 
 #[test]
 fn two_sessions_of_one_device_become_one_record() {
-    let (mut lender, mut ratchets) = (Lender::new(), Ratchets::default());
+    let (mut lender, mut ratchets) = (Lender::new(), Ratchets::with_most(128));
     let (by_number, by_lid) = peers();
     let bundle = bundle(&mut StdRng::seed_from_u64(8));
     let apart = Peer {
@@ -139,7 +139,7 @@ fn two_sessions_of_one_device_become_one_record() {
 
 #[test]
 fn what_is_not_in_memory_is_not_made_up() {
-    let (mut lender, mut ratchets) = (Lender::new(), Ratchets::default());
+    let (mut lender, mut ratchets) = (Lender::new(), Ratchets::with_most(128));
     let (by_number, _) = peers();
     let bundle = bundle(&mut StdRng::seed_from_u64(8));
     let start = |ratchets: &mut Ratchets, lender: &mut Lender| {
@@ -161,7 +161,7 @@ fn what_is_not_in_memory_is_not_made_up() {
 
 #[test]
 fn a_step_writes_what_a_ratchet_is_at_its_end() {
-    let (mut lender, mut ratchets) = (Lender::new(), Ratchets::default());
+    let (mut lender, mut ratchets) = (Lender::new(), Ratchets::with_most(128));
     let (by_number, _) = peers();
     let (address, bundle) = (&by_number.address, bundle(&mut StdRng::seed_from_u64(8)));
     assert!(!ensure(&mut ratchets, &mut lender, &by_number));
