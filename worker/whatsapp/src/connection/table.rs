@@ -159,7 +159,7 @@ impl Parts {
         }
     }
 
-    fn content(&mut self, cx: &mut Context<'_>, content: Content) {
+    fn content(&mut self, cx: &mut Context<'_>, content: Box<Content>) {
         if content.is_forged() {
             return cx.emit(Event::Misbehaved {
                 how: Misbehaviour::NotOurPhone,
@@ -192,14 +192,14 @@ impl Parts {
     }
 
     /// Shows the owner a message. What deletes a message of somebody else in a group waits until it is known who may.
-    fn show(&mut self, cx: &mut Context<'_>, message: Option<Incoming>) {
+    fn show(&mut self, cx: &mut Context<'_>, message: Option<Box<Incoming>>) {
         let Some(message) = message else { return };
         if let Some(how) = message.forgery() {
             cx.emit(Event::Misbehaved { how });
         } else if message.needs_admin() {
-            self.groups.on_revoke(cx, message);
+            self.groups.on_revoke(cx, *message);
         } else {
-            cx.emit(Event::Message(Box::new(message)));
+            cx.emit(Event::Message(message));
         }
     }
 

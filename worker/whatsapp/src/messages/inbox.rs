@@ -34,7 +34,7 @@ const LOOK_AHEAD: usize = 16;
 
 #[derive(Default)]
 pub(super) struct Inbox {
-    waiting: VecDeque<Waiting>,
+    waiting: VecDeque<Box<Waiting>>,
     retries: Retries,
     prekeys: HashMap<PreKeyId, Option<PreKey>>,
     signed: HashMap<SignedPreKeyId, Option<SignedPreKey>>,
@@ -122,13 +122,13 @@ impl Inbox {
         }
         // The ciphertexts are in the parsed form; an ack repeats attributes only.
         node.content = crate::binary::Content::None;
-        self.waiting.push_back(Waiting {
+        self.waiting.push_back(Box::new(Waiting {
             stanza,
             node,
             name: Name::NotAsked,
             addresses: SmallVec::new(),
             asked_keys: false,
-        });
+        }));
     }
 
     /// Handles every message whose turn it is and whose needs are in memory, up to one that is decrypted.
@@ -138,7 +138,7 @@ impl Inbox {
         e2e: &mut E2e,
         questions: &mut Questions,
         placeholders: &mut Placeholders,
-    ) -> Option<Content> {
+    ) -> Option<Box<Content>> {
         while let Some(mut first) = self.waiting.pop_front() {
             // What our phone answers must be shown in the step that decrypts it.
             let may_open = !first.is_from_phone(cx) || placeholders.is_ready(cx, e2e, questions);
@@ -149,7 +149,7 @@ impl Inbox {
                 self.waiting.push_front(first);
                 break;
             };
-            let content = self.finish(cx, first, opened);
+            let content = self.finish(cx, *first, opened);
             if content.is_some() {
                 return content;
             }

@@ -298,7 +298,7 @@ impl Messages {
     }
 
     /// The next message that is decrypted, for whoever takes its kind. Call until there is none, before [`Self::advance`].
-    pub(crate) fn next_content(&mut self, cx: &mut Context<'_>, e2e: &mut E2e) -> Option<Content> {
+    pub(crate) fn next_content(&mut self, cx: &mut Context<'_>, e2e: &mut E2e) -> Option<Box<Content>> {
         let content = self
             .inbox
             .next_content(cx, e2e, &mut self.questions, &mut self.placeholders);
@@ -312,7 +312,7 @@ impl Messages {
         cx: &mut Context<'_>,
         e2e: &mut E2e,
         content: &Content,
-    ) -> Option<Incoming> {
+    ) -> Option<Box<Incoming>> {
         let content = self.placeholders.on_answer(cx, &e2e.directory, content)?;
         self.take_up(cx, e2e, content)
     }
@@ -334,14 +334,14 @@ impl Messages {
         &mut self,
         cx: &mut Context<'_>,
         e2e: &mut E2e,
-        content: Content,
-    ) -> Option<Incoming> {
+        content: Box<Content>,
+    ) -> Option<Box<Incoming>> {
         let mark = delivery::mark(&content.stanza);
         if !content.from_me && (content.chat.is_user() || content.chat.is_lid()) {
             e2e.ratchets.note_wrote(&content.sender);
         }
         let is_new = e2e.ratchets.note_shown(cx, &content.sender, mark);
-        is_new.then(|| content.into_incoming(&e2e.directory))
+        is_new.then(|| Box::new(content.into_incoming(&e2e.directory)))
     }
 
     /// Moves requests for messages and sends as far as they go, and asks for what they lack.

@@ -187,7 +187,7 @@ impl Placeholders {
         cx: &mut Context<'_>,
         directory: &Directory,
         content: &Content,
-    ) -> Option<Content> {
+    ) -> Option<Box<Content>> {
         let is_phone = content.from_me && content.stanza.peer && content.stanza.sender().device() == 0;
         let protocol = content.message.protocol_message.as_ref();
         let answer =
@@ -206,7 +206,7 @@ impl Placeholders {
         if found.is_none() {
             tracing::debug!("our phone has no copy of a message either");
         }
-        asked.into_content(cx.device, directory, found?)
+        asked.into_content(cx.device, directory, found?).map(Box::new)
     }
 }
 

@@ -25,7 +25,7 @@ impl Inbox {
         cx: &mut Context<'_>,
         waiting: Waiting,
         opened: Opened,
-    ) -> Option<Content> {
+    ) -> Option<Box<Content>> {
         let Waiting { stanza, node, .. } = waiting;
         let source = Source::of(cx.device, &stanza);
         let unread = Unread {
@@ -80,14 +80,14 @@ impl Inbox {
         message.device_sent_message = None;
         let chat = chat_of(&stanza, destination.as_ref());
         self.arrived(cx, unread, Some(&message));
-        Some(Content {
+        Some(Box::new(Content {
             meaning: Meaning::take(&mut message),
             stanza,
             sender: peer.address,
             chat,
             from_me,
             message,
-        })
+        }))
     }
 
     /// Asks for a message again: its sender, and when that was in vain too often, our phone.
