@@ -6,37 +6,12 @@
 
 use metrics::SharedString;
 
-use super::label::{Label, Values};
+use super::declare::{bounded, closed, optional};
 use crate::event::RestrictionKind;
 use crate::id::ShardId;
 use crate::job::{FailureCode, JobKind};
 use crate::named::named;
 use crate::waiting::Reason;
-
-/// Declares labels whose values are the variants of an enum made by [`named`].
-macro_rules! closed {
-    ($($Type:ty as $name:literal,)+) => { $(
-        impl Label for $Type {
-            const NAME: &'static str = $name;
-            const VALUES: Values = Values::Closed(&{
-                let (mut values, mut at) = ([""; <$Type>::ALL.len()], 0);
-                while at < values.len() {
-                    values[at] = <$Type>::ALL[at].as_str();
-                    at += 1;
-                }
-                values
-            });
-
-            fn text(&self) -> SharedString {
-                SharedString::const_str(self.as_str())
-            }
-
-            fn place(&self) -> Option<usize> {
-                Some(*self as usize)
-            }
-        }
-    )+ };
-}
 
 closed! {
     JobKind as "kind",
@@ -604,63 +579,11 @@ impl Role {
     }
 }
 
-/// Declares labels that are one of another label's values, or `none`.
-macro_rules! optional {
-    ($($(#[$meta:meta])* $Type:ident($Inner:ty) as $name:literal;)+) => { $(
-        $(#[$meta])*
-        #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-        pub struct $Type(pub Option<$Inner>);
-
-        impl Label for $Type {
-            const NAME: &'static str = $name;
-            const VALUES: Values = Values::Closed(&{
-                let (mut values, mut at) = (["none"; <$Inner>::ALL.len() + 1], 0);
-                while at < <$Inner>::ALL.len() {
-                    values[at] = <$Inner>::ALL[at].as_str();
-                    at += 1;
-                }
-                values
-            });
-
-            fn text(&self) -> SharedString {
-                SharedString::const_str(self.0.map_or("none", <$Inner>::as_str))
-            }
-
-            fn place(&self) -> Option<usize> {
-                Some(self.0.map_or(<$Inner>::ALL.len(), |one| one as usize))
-            }
-        }
-    )+ };
-}
-
 optional! {
     /// The kind of a job, or `none` of what is no job.
     AnyJob(JobKind) as "kind";
     /// Why a queue stands still, or `none` of one that does not.
     AnyReason(Reason) as "reason";
-}
-
-/// A label whose values the code does not list; what bounds them stands beside its name.
-macro_rules! bounded {
-    ($($(#[$meta:meta])* $Type:ident($Inner:ty) as $name:literal, $bound:literal, |$inner:ident| $text:expr;)+) => { $(
-        $(#[$meta])*
-        #[derive(Clone, Debug)]
-        pub struct $Type(pub $Inner);
-
-        impl Label for $Type {
-            const NAME: &'static str = $name;
-            const VALUES: Values = Values::Bounded($bound);
-
-            fn text(&self) -> SharedString {
-                let $inner = &self.0;
-                $text
-            }
-
-            fn place(&self) -> Option<usize> {
-                None
-            }
-        }
-    )+ };
 }
 
 bounded! {

@@ -8,6 +8,7 @@
 
 use ::metrics::{describe_counter, describe_gauge, describe_histogram};
 
+mod declare;
 mod document;
 mod label;
 pub mod labels;
