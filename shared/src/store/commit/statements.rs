@@ -64,10 +64,16 @@ const AGAIN: &str = "(r.state = 1 AND i.state = 1 AND i.attempts <> r.attempts)"
 const FENCE: &str = "-- commit::fence
 SELECT shard, epoch FROM shard_lease WHERE shard = ANY($1) ORDER BY shard FOR KEY SHARE";
 
-// Labels are what the account's devices agree on: whoever is paired next is told its own.
+// What the account's devices agree on goes with its keys: whoever is paired next is told its own. That messages were cleared
+// stays: nobody tells them anew.
 const FORGET: &str = "-- commit::forget
 WITH given AS (DELETE FROM label_given WHERE session_id = ANY($1)),
-labels AS (DELETE FROM label WHERE session_id = ANY($1))
+labels AS (DELETE FROM label WHERE session_id = ANY($1)),
+chats AS (DELETE FROM chat_state WHERE session_id = ANY($1) AND cleared_at IS NULL),
+cleared AS (
+    UPDATE chat_state SET archived = false, pinned_at = NULL, muted = false, muted_until = NULL, marked_unread = false
+    WHERE session_id = ANY($1) AND cleared_at IS NOT NULL),
+people AS (UPDATE contact SET saved_name = NULL WHERE session_id = ANY($1) AND saved_name IS NOT NULL)
 DELETE FROM device_key WHERE session_id = ANY($1)";
 
 const KEYS: &str = "-- commit::keys

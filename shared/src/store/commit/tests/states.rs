@@ -181,3 +181,46 @@ async fn what_was_cleared_is_not_shown_and_what_comes_later_is() {
     assert_eq!(bench.shown().await, ["A4"]);
     assert!(bench.of_ana().await.is_some());
 }
+
+#[tokio::test]
+async fn an_account_that_is_logged_out_leaves_the_next_no_flags_and_no_names() {
+    let bench = Bench::new().await;
+    let bea = Peer {
+        jid: "5531900000077@s.whatsapp.net".to_owned(),
+        lid: None,
+    };
+    bench.came_in("A1", 1).await;
+    let all = ChatState {
+        archived: Some(true),
+        pinned: Some(Some(at(2))),
+        muted: Some(Muted::Always),
+        marked_unread: Some(true),
+    };
+    bench
+        .states([
+            StateChange::Chat(by_number(), all),
+            StateChange::Chat(bea, archived(true)),
+            StateChange::Contact(by_number(), SavedName::new("Ana Silva")),
+            StateChange::Cleared(by_number(), at(1)),
+        ])
+        .await;
+    bench.came_in("A2", 3).await;
+    bench
+        .commit(|write| write.session_row().forget_keys = true)
+        .await
+        .unwrap();
+    let chat = bench.of_ana().await.unwrap();
+    assert_eq!(
+        (
+            chat.archived,
+            chat.pinned_at,
+            chat.muted,
+            chat.marked_unread,
+            chat.name.as_deref()
+        ),
+        (false, None, Muted::No, false, Some("Ana"))
+    );
+    assert_eq!(bench.shown().await, ["A2"], "what was cleared stays so");
+    let left = bench.db.query("SELECT jid FROM chat_state").await;
+    assert_eq!(left, [Some(ANA.to_owned())]);
+}
