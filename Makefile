@@ -40,6 +40,7 @@ check: ## formatting, lints, docs, licences
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
 	@command -v cargo-deny >/dev/null || { echo "installing cargo-deny"; cargo install --locked --quiet cargo-deny; }
 	cargo deny check
+	cargo deny --manifest-path worker/whatsapp/fuzz/Cargo.toml check --allow license-not-encountered bans licenses sources
 
 bench: ## speed and memory, one JSON line per row, side by side with Baileys and the floor
 	@deploy/bench.sh
