@@ -2,8 +2,9 @@
 
 use prost::Message as _;
 
-use super::network::{Network, phone};
+use super::network::{Network, outgoing, phone};
 use crate::command::{Command, Outgoing, Recipient};
+use crate::connection::Input;
 use crate::event::{Event, SendError};
 use crate::group::AddressingMode::{self, Lid, Phone};
 use crate::group::request::{GroupAnswer, GroupRequest};
@@ -20,6 +21,18 @@ const BOB: [usize; 2] = [2, 3];
 fn network(addressing: AddressingMode) -> (Network, Jid) {
     let mut network = Network::ann_and_bob();
     let group = network.group(addressing, &[1, 2]);
+    (network, group)
+}
+
+/// With so many others in it, who all share their keys.
+fn crowded(members: u32) -> (Network, Jid) {
+    let (mut network, group) = network(Lid);
+    let crowd = network.take_bundle(BOB[0]);
+    network.crowd = Some(PreKeyBundle {
+        prekey: None,
+        ..crowd
+    });
+    network.crowd_members = members;
     (network, group)
 }
 
@@ -230,13 +243,7 @@ fn devices_that_the_server_disputes_are_asked_for_again() {
 #[test]
 fn the_members_of_a_large_group_are_asked_for_their_devices_once() {
     const MEMBERS: u32 = 1_022;
-    let (mut network, group) = network(Lid);
-    let crowd = network.take_bundle(BOB[0]);
-    network.crowd = Some(PreKeyBundle {
-        prekey: None,
-        ..crowd
-    });
-    network.crowd_members = MEMBERS;
+    let (mut network, group) = crowded(MEMBERS);
     say(&mut network, &group, "A");
     assert_eq!(
         network.clients[ANN].acked(),
@@ -260,6 +267,29 @@ fn the_members_of_a_large_group_are_asked_for_their_devices_once() {
     );
     assert_eq!((network.clients[ANN].acked(), keyed(&network)), (3, 0));
     assert_eq!(network.clients[BOB[1]].texts(), ["A", "B", "C"]);
+}
+
+#[test]
+fn ratchets_count_for_the_bound_on_a_step_before_they_are_written_into_it() {
+    const MEMBERS: u32 = 40;
+    let (mut network, group) = crowded(MEMBERS);
+    network.step_items = Some(MEMBERS as usize);
+    network.restart(ANN);
+    network.nack = Some(503);
+    say(&mut network, &group, "A");
+    network.nack = None;
+    // Everything is in memory now, and the key goes to all of them again.
+    let (now, ann) = (network.now, &mut network.clients[ANN].connection);
+    assert!(!ann.is_backlogged());
+    let to = Recipient::Jid(group.clone());
+    ann.handle(Input::Command(outgoing(to, "B", "B")), now);
+    assert!(ann.is_backlogged());
+    network.settle();
+    assert!(!network.clients[ANN].connection.is_backlogged());
+    assert_eq!(
+        (network.clients[ANN].acked(), keyed(&network)),
+        (1, MEMBERS as usize + 3)
+    );
 }
 
 #[test]

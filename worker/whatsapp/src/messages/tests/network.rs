@@ -10,7 +10,7 @@ use rand::{SeedableRng, rngs::StdRng};
 use crate::binary::Node;
 use crate::command::{Command, Outgoing, Presence, Recipient};
 use crate::connection::tests::peer::{NOW, Peer, ServerKeys, shared};
-use crate::connection::{Config, Connection, Input, Step};
+use crate::connection::{Config, Connection, Input, Limits, Step};
 use crate::device::{Account, AdvSecret, Device};
 use crate::e2e::Space;
 use crate::event::{Event, Incoming, Misbehaviour, SendError};
@@ -94,6 +94,8 @@ pub(super) struct Network {
     pub(super) old_numbers: BTreeMap<String, String>,
     /// Owners of clients that log in from now on want to know of that before anything is sent.
     pub(super) tells_renumbered: bool,
+    /// What their steps may hold.
+    pub(super) step_items: Option<usize>,
     /// Every question of every client.
     pub(super) questions: Vec<Node>,
     /// What the server answers when asked for properties.
@@ -141,6 +143,7 @@ impl Network {
             crowd: None,
             old_numbers: BTreeMap::new(),
             tells_renumbered: false,
+            step_items: None,
             questions: Vec::new(),
             properties: None,
             refuses_tokens: false,
@@ -410,10 +413,15 @@ impl Network {
 
     /// The settings of clients that are at the keyboard: their receipts are ordinary.
     pub(super) fn seen(&self, keys: &ServerKeys) -> Config {
+        let config = keys.config();
         Config {
             presence: Some(Presence::Available),
             tells_renumbered: self.tells_renumbered,
-            ..keys.config()
+            limits: Limits {
+                step_items: self.step_items.unwrap_or(config.limits.step_items),
+                ..config.limits
+            },
+            ..config
         }
     }
 
