@@ -5,7 +5,7 @@ use prost::Message as _;
 use prost::encoding::{WireType, encode_key, encode_varint};
 
 use super::fields::{BadPiece, Field, Fields, Wire};
-use crate::proto::{HistorySyncMsg, WebMessageInfo};
+use crate::proto::WebMessageInfo;
 
 /// Largest message that is read, in bytes, unpacked; a larger one is left out.
 pub(super) const MAX_MESSAGE_BYTES: u64 = 1 << 20;
@@ -100,6 +100,13 @@ pub(super) struct PushName {
     pub(super) push_name: String,
 }
 
+/// A message as a conversation has it. It is large, so it is decoded where it stays.
+#[derive(Clone, PartialEq, prost::Message)]
+struct HeldMessage {
+    #[prost(message, optional, boxed, tag = "1")]
+    message: Option<Box<WebMessageInfo>>,
+}
+
 /// Two names of one user.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct Pair {
@@ -113,6 +120,8 @@ pub(super) struct Pair {
 pub(super) struct Entries {
     fields: Fields,
     inside: Option<Inside>,
+    /// Room for what is decoded next, at most [`MAX_MESSAGE_BYTES`].
+    encoded: Vec<u8>,
 }
 
 /// The conversation that is being read.
@@ -132,6 +141,7 @@ impl Entries {
         Self {
             fields: Fields::new(packed.clone()),
             inside: None,
+            encoded: Vec::new(),
         }
     }
 
@@ -250,21 +260,22 @@ impl Entries {
             self.fields.skip(Wire::Bytes(bytes))?;
             return Ok((wants == Wants::Messages).then_some((Entry::Skipped, 0)));
         }
-        let mut encoded = Vec::new();
-        self.fields.read(bytes, &mut encoded)?;
+        self.encoded.clear();
+        self.fields.read(bytes, &mut self.encoded)?;
+        let size = self.encoded.len();
         // One that can't be read costs itself alone.
-        let decoded = HistorySyncMsg::decode(encoded.as_slice()).ok();
-        let message = decoded.and_then(|entry| entry.message).map(Box::new);
+        let decoded = HeldMessage::decode(self.encoded.as_slice()).ok();
+        let message = decoded.and_then(|entry| entry.message);
         if wants == Wants::People {
             inside.newest = message.filter(|info| info.message.is_some());
-            inside.newest_bytes = encoded.len();
+            inside.newest_bytes = size;
             return Ok(None);
         }
         let entry = message.map_or(Entry::Skipped, |message| Entry::Message {
             chat: inside.id.clone(),
             message,
         });
-        Ok(Some((entry, encoded.len())))
+        Ok(Some((entry, size)))
     }
 
     /// A field of the piece itself.

@@ -147,6 +147,9 @@ fn fill(
     (names, own): (&Names, &Own),
 ) -> Result<Option<Portion>, BadPiece> {
     let (mut chats, mut contacts, mut messages) = (Vec::new(), Vec::new(), Vec::new());
+    if wants == Wants::Messages {
+        messages.reserve(MAX_PORTION);
+    }
     let (mut taken, mut bytes) = (0, 0);
     while taken < MAX_PORTION && bytes < MAX_PORTION_BYTES {
         let Some((entry, size)) = entries.next(wants)? else {
