@@ -27,6 +27,7 @@ mod e2e;
 pub mod event;
 pub mod group;
 mod groups;
+mod hashing;
 mod history;
 pub mod media;
 mod messages;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use compact_str::CompactString;
 use smallvec::SmallVec;
 
+use crate::hashing::HashMap;
 use crate::jid::{Jid, Server};
-use crate::part::HashMap;
 use crate::time::Timestamp;
 
 /// How long a device list is believed. Servers tell of changes, and each ack of a message disputes a list that is out of

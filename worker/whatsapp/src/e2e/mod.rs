@@ -53,8 +53,9 @@ pub(crate) use self::{
 use crate::binary::Node;
 use crate::device::Device;
 use crate::event::{DeviceRefusal, Event, IdentitySource};
+use crate::hashing::HashSet;
 use crate::jid::Jid;
-use crate::part::{AckBy, Answer, Context, HashSet, PartId, Ticket};
+use crate::part::{AckBy, Answer, Context, PartId, Ticket};
 use crate::proto::Message;
 use crate::signal::Address;
 use crate::signal::curve::PublicKey;

@@ -7,7 +7,7 @@ use std::hash::Hash;
 use std::mem;
 use std::time::Duration;
 
-use super::hashing::HashMap;
+use crate::hashing::HashMap;
 use crate::time::Timestamp;
 
 /// Most records kept, unless somebody says otherwise, beyond those whose changes are not durable yet.

@@ -12,7 +12,6 @@ mod cache;
 mod config;
 mod context;
 mod download;
-mod hashing;
 mod iq;
 mod listing;
 mod step;
@@ -28,7 +27,6 @@ pub use self::config::{
 pub(crate) use self::context::{AckBy, Context, Effects};
 pub(crate) use self::download::Downloaded;
 pub use self::download::{Download, DownloadError, Fetch};
-pub(crate) use self::hashing::{HashMap, HashSet};
 pub(crate) use self::iq::outcome;
 pub use self::listing::Listing;
 pub use self::step::Step;

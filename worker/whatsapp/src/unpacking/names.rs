@@ -1,7 +1,7 @@
 //! Who is who in a piece: the two names of people, and our own.
 
+use crate::hashing::HashMap;
 use crate::jid::Jid;
-use crate::part::HashMap;
 
 /// Most pairs of names that are kept of one piece, to tell its chats and messages by.
 pub(super) const MAX_NAMES: usize = 20_000;
