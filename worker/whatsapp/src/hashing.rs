@@ -1,7 +1,7 @@
 //! Maps by names, for what is looked up several times for each message.
 //!
-//! Their hash is a few times as fast as that of the standard library, and seeded at random by each process: whoever chooses
-//! names can't know which fall together. They hold what a connection remembers, which is bounded in any case.
+//! Their hash is a few times as fast as that of the standard library. It is seeded by each process, which makes it hard to find
+//! names that fall together, but not as hard as there: use these for what is bounded, as all is that a connection remembers.
 
 use foldhash::fast::RandomState;
 
